@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/files.hpp"
+
+#include "base/errors.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace petnet {
+namespace {
+
+// Owns a file descriptor.
+class descriptor {
+  public:
+    explicit descriptor(int fd) : fd_(fd) {}
+    ~descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    descriptor(const descriptor&) = delete;
+    descriptor& operator=(const descriptor&) = delete;
+    [[nodiscard]] int get() const { return fd_; }
+    // Closes now and reports what the system says: on some file systems errors of earlier writes come only here.
+    [[nodiscard]] int close() {
+        const int result = ::close(fd_);
+        fd_ = -1;
+        return result;
+    }
+
+  private:
+    int fd_;
+};
+
+[[noreturn]] void cannot_read(const std::filesystem::path& path, int code) {
+    throw input_error("cannot read " + path.string() + ": " + std::strerror(code));
+}
+
+std::size_t size_of_regular_file(int fd, const std::filesystem::path& path) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) cannot_read(path, errno);
+    if (S_ISDIR(status.st_mode)) throw input_error("cannot read " + path.string() + ": it is a folder, not a file");
+    if (!S_ISREG(status.st_mode)) throw input_error("cannot read " + path.string() + ": it is not a regular file");
+    return static_cast<std::size_t>(status.st_size);
+}
+
+int open_for_reading(const std::filesystem::path& path) {
+    // O_NONBLOCK: opening a FIFO must not wait for a writer; the check for a regular file comes next.
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) cannot_read(path, errno);
+    return fd;
+}
+
+} // namespace
+
+mapped_file::mapped_file(const std::filesystem::path& path) {
+    const descriptor file(open_for_reading(path));
+    size_ = size_of_regular_file(file.get(), path);
+    if (size_ == 0) return;
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (address == MAP_FAILED) cannot_read(path, errno);
+    data_ = static_cast<const std::byte*>(address);
+}
+
+mapped_file::~mapped_file() {
+    if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t limit) {
+    const descriptor file(open_for_reading(path));
+    const std::size_t size = size_of_regular_file(file.get(), path);
+    if (size > limit)
+        throw input_error("cannot read " + path.string() + ": it has " + std::to_string(size) +
+                          " bytes, more than the limit of " + std::to_string(limit));
+    std::vector<std::byte> bytes(size);
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t n = ::read(file.get(), bytes.data() + done, size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) cannot_read(path, errno);
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    bytes.resize(done);
+    return bytes;
+}
+
+void write_file_atomically(const std::filesystem::path& path, const std::function<void(const byte_sink&)>& produce) {
+    const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+    const auto fail = [&](int code) {
+        ::unlink(temporary.c_str());
+        throw environment_error("cannot write " + path.string() + ": " + std::strerror(code));
+    };
+    descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) fail(errno);
+    try {
+        produce([&](std::span<const std::byte> bytes) {
+            while (!bytes.empty()) {
+                const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
+                if (n < 0 && errno == EINTR) continue;
+                if (n < 0) fail(errno);
+                bytes = bytes.subspan(static_cast<std::size_t>(n));
+            }
+        });
+    } catch (...) {
+        ::unlink(temporary.c_str());
+        throw;
+    }
+    if (::fsync(file.get()) != 0) fail(errno);
+    if (file.close() != 0) fail(errno);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(errno);
+    // The rename itself must survive a power cut; some file systems refuse fsync on a folder: not an error.
+    const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+    const descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory.get() >= 0) (void)::fsync(directory.get());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+    write_file_atomically(path, [&](const byte_sink& sink) { sink(std::as_bytes(std::span(text))); });
+}
+
+std::string sha256(std::span<const std::byte> bytes) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    if (EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) != 1)
+        throw std::runtime_error("OpenSSL could not compute SHA-256");
+    std::string text;
+    for (unsigned int i = 0; i < length; ++i) {
+        static constexpr char digits[] = "0123456789abcdef";
+        text += digits[digest[i] >> 4];
+        text += digits[digest[i] & 15];
+    }
+    return text;
+}
+
+} // namespace petnet

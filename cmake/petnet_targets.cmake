@@ -1,0 +1,31 @@
+# Compile settings shared by every target of petnet, and the functions that make them.
+
+add_library(petnet_settings INTERFACE)
+target_include_directories(petnet_settings INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(petnet_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wcast-align -Wdouble-promotion -Werror
+  # A comparison with ==, and NaN handling, must mean what they say: no -ffast-math anywhere.
+  $<$<CONFIG:Release>:-O3>
+  $<$<CONFIG:Debug>:-O1>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12 to 14 report these inside the standard library's own inlined code.
+  target_compile_options(petnet_settings INTERFACE
+    -Wno-error=restrict -Wno-error=stringop-overflow -Wno-error=array-bounds -Wno-error=maybe-uninitialized)
+endif()
+if(PETNET_SANITIZE)
+  target_compile_options(petnet_settings INTERFACE
+    -fsanitize=${PETNET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(petnet_settings INTERFACE -fsanitize=${PETNET_SANITIZE})
+endif()
+
+# petnet_library(NAME SOURCES file... HEADERS file... [PUBLIC lib...] [PRIVATE lib...])
+# HEADERS are the folder's public declarations; each is compiled alone by the target
+# all_verify_interface_header_sets.
+set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)
+function(petnet_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS;PUBLIC;PRIVATE")
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${arg_HEADERS})
+  target_link_libraries(${name} PUBLIC petnet_settings ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()
