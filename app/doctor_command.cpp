@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/commands.hpp"
+#include "base/errors.hpp"
+#include "base/version.hpp"
+#include "kernels/backend.hpp"
+#include "train/places.hpp"
+
+#include <fmt/core.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+namespace petnet::app {
+namespace {
+
+void line(const std::string& what, const std::string& text) { fmt::print("{:<18}{}\n", what, text); }
+
+// A place, or why it is not there.
+template <typename Place> std::string found(const Place& place) {
+    try {
+        return place().string();
+    } catch (const error& e) {
+        return std::string("not here: ") + e.what();
+    }
+}
+
+void run_doctor() {
+    line("petnet", version());
+    utsname system{};
+    if (::uname(&system) == 0)
+        line("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
+    struct sysinfo memory {};
+    if (::sysinfo(&memory) == 0) {
+        const double gigabytes = static_cast<double>(memory.mem_unit) / 1e9;
+        line("memory",
+             fmt::format("{:.1f} GB, {:.1f} GB free", static_cast<double>(memory.totalram) * gigabytes,
+                         static_cast<double>(memory.freeram) * gigabytes));
+    }
+    for (const kernels::backend_status& status : kernels::list_backends())
+        line("device " + status.name, (status.available ? "" : "not available: ") + status.text);
+    const auto automatic = kernels::make_backend("auto");
+    line("auto takes", fmt::format("{}, {}", automatic->name(), kernels::name_of(automatic->fastest())));
+    line("embedded sample", found(train::sample_folder));
+    line("ImageNet weights", found(train::imagenet_weights));
+    for (const std::string& feature : disabled_features()) line("switched off", feature);
+}
+
+} // namespace
+
+void add_doctor(CLI::App& program, exit_status&) {
+    program
+        .add_subcommand("doctor",
+                        "what this machine offers: devices, libraries, what is switched off and why")
+        ->callback(run_doctor);
+}
+
+} // namespace petnet::app

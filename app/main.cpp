@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/command_line.hpp"
+#include "app/commands.hpp"
+#include "base/errors.hpp"
+#include "base/version.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <fmt/core.h>
+
+using namespace petnet;
+
+namespace {
+
+constexpr int bug = 70;
+
+int run(int argc, char** argv) {
+    CLI::App program(
+        "petnet fine-tunes ResNet-34 on photographs: cat or dog, 37 breeds, or your own classes.", "petnet");
+    program.set_version_flag("--version", "petnet " + version());
+    program.require_subcommand(1);
+    program.failure_message(CLI::FailureMessage::simple);
+    program.footer("Start with `petnet train`: without options it trains on the embedded sample, offline.\n"
+                   "`petnet COMMAND --help` explains a command.\n"
+                   "Exit codes: 0 done, 2 wrong usage, 3 bad input, 4 the machine or network failed,\n"
+                   "            130 or 143 interrupted with a checkpoint saved, 70 a bug in petnet.");
+    app::exit_status status;
+    app::add_train(program, status);
+    app::add_inspect(program, status);
+    app::add_doctor(program, status);
+    app::parse(program, argc, argv);
+    return status.code;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const CLI::Success& asked) { // --help, --version: the text is in the exception
+        return app::print_answer(asked);
+    } catch (const error& e) {
+        fmt::print(stderr, "petnet: {}\n", e.what());
+        return e.exit_code();
+    } catch (const std::bad_alloc&) {
+        fmt::print(stderr, "petnet: out of memory: a smaller --batch-size or --size needs less\n");
+        return environment_error("").exit_code();
+    } catch (const std::exception& e) {
+        fmt::print(stderr, "petnet: this is a bug, please report it: {}\n", e.what());
+        return bug;
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/progress.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fmt/core.h>
+#include <unistd.h>
+
+namespace petnet::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto quiet_interval = 30s; // between signs of life where there is no bar
+
+std::string joined(const std::vector<std::string>& names) {
+    constexpr std::size_t shown = 6;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) text += (i > 0 ? ", " : "") + names[i];
+    return names.size() > shown ? text + ", ..." : text;
+}
+
+} // namespace
+
+std::string clock_text(double seconds) {
+    const auto all = static_cast<long>(std::lround(std::max(0.0, seconds)));
+    const long hours = all / 3600, minutes = all / 60 % 60;
+    return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, all % 60)
+                     : fmt::format("{:02}:{:02}", minutes, all % 60);
+}
+
+progress::progress(bool quiet) : quiet_(quiet), terminal_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
+
+progress::~progress() { erase_bar(); }
+
+void progress::on_start(const train::run_summary& s) {
+    epochs_ = s.epochs;
+    if (!s.moved_to.empty())
+        fmt::print(stderr, "An earlier run in {} was moved to {}.\n", s.output.string(), s.moved_to.string());
+    if (s.skipped > 0) on_warning(fmt::format("{} files are no photographs and were skipped", s.skipped));
+    if (s.broken > 0)
+        on_warning(fmt::format("{} photographs are broken and were left out; run.json names them", s.broken));
+    if (quiet_) return;
+    fmt::print(stderr, "Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
+    fmt::print(stderr, "Classes   {}: {}\n", s.classes.size(), joined(s.classes));
+    fmt::print(stderr, "Weights   {}\n", s.weights);
+    fmt::print(stderr, "Device    {}, {}\n", s.device, s.precision);
+    fmt::print(
+        stderr,
+        "Guessing  the larger class would score an error_rate of {:.3f}: training should end below it\n",
+        s.guess_error);
+    if (s.resumed)
+        fmt::print(stderr, "Resuming  in epoch {} of {}\n", std::min(s.resumed_epoch + 1, s.epochs),
+                   s.epochs);
+}
+
+void progress::on_phase(const train::training_phase& phase) {
+    erase_bar();
+    if (!quiet_)
+        fmt::print(stderr, "{}\n",
+                   phase.kind == model::phase::frozen
+                       ? "Frozen: the head and the batch-norm layers train, the pretrained convolutions stay"
+                       : "Unfrozen: everything trains");
+    fmt::print("epoch  train_loss  valid_loss  error_rate  time\n");
+    std::fflush(stdout);
+}
+
+void progress::on_step(const train::step_report& step) {
+    constexpr double keep = 0.9;
+    images_per_second_ = step.step_in_epoch == 0 || images_per_second_ == 0
+                             ? step.images_per_second
+                             : keep * images_per_second_ + (1 - keep) * step.images_per_second;
+    const std::string rest =
+        fmt::format("{}/{}  loss {:.4f}  {:.0f} img/s  {} left", step.step_in_epoch + 1, step.steps_in_epoch,
+                    step.loss, images_per_second_, clock_text(step.seconds_left));
+    bar(fmt::format("epoch {}/{}", step.epoch + 1, epochs_),
+        static_cast<double>(step.step_in_epoch + 1) / static_cast<double>(step.steps_in_epoch), rest);
+}
+
+void progress::on_validation(std::int64_t done, std::int64_t batches) {
+    bar("validating", static_cast<double>(done) / static_cast<double>(batches),
+        fmt::format("{}/{}", done, batches));
+}
+
+void progress::on_epoch(const train::epoch_report& e) {
+    erase_bar();
+    fmt::print("{:<5}  {:<10.6f}  {:<10.6f}  {:<10.6f}  {}\n", e.epoch, e.train_loss, e.validation.loss,
+               e.validation.error_rate, clock_text(e.seconds));
+    std::fflush(stdout);
+}
+
+void progress::on_warning(std::string_view line) {
+    erase_bar();
+    fmt::print(stderr, "Warning: {}\n", line);
+}
+
+void progress::bar(const std::string& what, double fraction, const std::string& rest) {
+    if (quiet_) return;
+    if (!terminal_) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_line_ < quiet_interval) return;
+        last_line_ = now;
+        fmt::print(stderr, "{}: {}\n", what, rest);
+        return;
+    }
+    constexpr int width = 20;
+    const int full = static_cast<int>(std::lround(fraction * width));
+    // Erase to the end of the line, so that a shorter line leaves nothing of a longer one.
+    fmt::print(stderr, "\r{} [{:-<{}}{:<{}}] {}\033[K", what,
+               std::string(static_cast<std::size_t>(full), '#'), full, "", width - full, rest);
+    std::fflush(stderr);
+    bar_shown_ = true;
+}
+
+void progress::erase_bar() {
+    if (!bar_shown_) return;
+    fmt::print(stderr, "\r\033[K");
+    std::fflush(stderr);
+    bar_shown_ = false;
+}
+
+} // namespace petnet::app

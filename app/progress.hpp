@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A training as a person watches it: what is known beforehand, a table of epochs on standard output, and on a
+// terminal a progress bar (standard error).
+#pragma once
+
+#include "train/run.hpp"
+
+#include <chrono>
+#include <string>
+
+namespace petnet::app {
+
+class progress final : public train::run_observer {
+  public:
+    // quiet: only the table and warnings.
+    explicit progress(bool quiet);
+    ~progress() override;
+
+    void on_start(const train::run_summary& summary) override;
+    void on_phase(const train::training_phase& phase) override;
+    void on_step(const train::step_report& step) override;
+    void on_validation(std::int64_t done, std::int64_t batches) override;
+    void on_epoch(const train::epoch_report& epoch) override;
+    void on_warning(std::string_view line) override;
+
+  private:
+    void bar(const std::string& what, double fraction, const std::string& rest);
+    void erase_bar();
+
+    bool quiet_, terminal_, bar_shown_ = false;
+    std::int64_t epochs_ = 0;
+    double images_per_second_ = 0; // running mean
+    std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
+};
+
+// "01:05", "1:02:03"
+[[nodiscard]] std::string clock_text(double seconds);
+
+} // namespace petnet::app

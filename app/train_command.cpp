@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/commands.hpp"
+#include "app/progress.hpp"
+#include "train/run.hpp"
+
+#include <atomic>
+#include <cctype>
+#include <csignal>
+#include <fmt/core.h>
+#include <memory>
+
+namespace petnet::app {
+namespace {
+
+std::atomic<int> stop_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "set in a signal handler");
+
+void request_stop(int signal) {
+    stop_signal = signal;
+    std::signal(signal, SIG_DFL); // who asks twice does not want to wait for the checkpoint
+}
+
+// --batch-size is also PETNET_BATCH_SIZE.
+CLI::Option* with_environment(CLI::Option* option) {
+    std::string name = "PETNET_";
+    for (const char c : option->get_lnames().front())
+        name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return option->envname(name)->type_size(1);
+}
+
+struct train_arguments {
+    train::train_options options;
+    std::string config;
+    bool quiet = false;
+};
+
+void run_train(const train_arguments& arguments, exit_status& status) {
+    progress watcher(arguments.quiet);
+    std::signal(SIGINT, request_stop);
+    std::signal(SIGTERM, request_stop);
+    const train::run_result result =
+        train::run_training(arguments.options, watcher, [] { return stop_signal.load() != 0; });
+    if (result.finished) {
+        if (!arguments.quiet) fmt::print(stderr, "The model is in {}\n", result.model.string());
+        return;
+    }
+    fmt::print(stderr, "Interrupted: a checkpoint is saved, the same command continues from it.\n");
+    status.code = 128 + stop_signal.load();
+}
+
+} // namespace
+
+void add_train(CLI::App& program, exit_status& status) {
+    CLI::App* command = program.add_subcommand("train", "fine-tune ResNet-34 on a folder of photographs");
+    const auto arguments = std::make_shared<train_arguments>();
+    train::train_options& o = arguments->options;
+    const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
+        return with_environment(command->add_option(name, value, help)->group(group)->capture_default_str());
+    };
+    add("Data", "--data", o.data, "folder of photographs; absent: the embedded sample (296 pets)")
+        ->option_text("DIR");
+    add("Data", "--labels", o.labels,
+        "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
+        "regex=RE (its "
+        "first group)");
+    add("Data", "--valid-pct", o.valid_pct, "part of the photographs to validate on");
+    add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
+        ->option_text("FILE")
+        ->excludes("--valid-pct");
+    add("Data", "--size", o.size, "side of the square that photographs are cut and resized to, in pixels");
+    add("Data", "--recipe", o.recipe, "basic: random square crops");
+    add("Data", "--max-bad-images", o.max_bad_images,
+        "part of the photographs that may be broken before the run stops");
+
+    add("Training", "--weights", o.weights,
+        "start: imagenet, embedded, random, or a file (safetensors or torch .pth); absent: embedded with the "
+        "sample, "
+        "else imagenet")
+        ->option_text("NAME|FILE");
+    add("Training", "--epochs", o.epochs, "epochs with everything training");
+    add("Training", "--freeze-epochs", o.freeze_epochs,
+        "epochs before, with the pretrained convolutions frozen");
+    add("Training", "--lr", o.lr, "base learning rate, as fastai's fine_tune");
+    add("Training", "--batch-size", o.batch_size, "photographs per step");
+    add("Training", "--seed", o.seed,
+        "of the split, the order, the crops, the head and dropout; same seed, same bits");
+
+    add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
+    add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32 or bf16");
+    add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
+
+    add("Files", "--output", o.output, "folder for the model, logs and checkpoints")->option_text("DIR");
+    add("Files", "--resume", o.resume,
+        "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
+        "file");
+    command->add_option("--config", arguments->config, "settings file (TOML or INI): batch-size = 32")
+        ->option_text("FILE")
+        ->group("Files");
+    command->add_flag("--quiet", arguments->quiet, "only the table of epochs")->group("Files");
+    command->footer(
+        "Every option can also come from the environment (PETNET_BATCH_SIZE=32) or from --config.\n"
+        "Examples:\n"
+        "  petnet train                                     the embedded sample, offline\n"
+        "  petnet train --data pets --weights imagenet      cat or dog, as fastai's quick start\n"
+        "  petnet train --data pets --labels breed --epochs 4 --lr 3e-3\n"
+        "  petnet train --data my-photos --labels folder --output run1");
+    command->callback([arguments, &status] { run_train(*arguments, status); });
+}
+
+} // namespace petnet::app

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""petnet's photo path against Pillow and torchvision's transforms: one thread each, the same files, taking turns.
+
+usage: photo_path.py PHOTO_PATH_PROGRAM FOLDER [ROUNDS]   (pip install pillow torch torchvision)
+
+Both read, decode, cut the centre square, resize it to 224 with anti-aliasing and normalise it into a float tensor.
+Prints a Markdown table of the medians over the rounds, and the ratio of each round's pair.
+"""
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import PIL
+import torch
+import torchvision
+from PIL import Image
+from torchvision import transforms
+
+program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 7
+folder = folder / "images" if (folder / "images").is_dir() else folder
+files = sorted(path for path in folder.rglob("*.jpg"))
+size = 224
+torch.set_num_threads(1)
+to_tensor = transforms.Compose(
+    [transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+)
+
+
+def pillow_pass():
+    """Images per second, by fastai's own geometry."""
+    began = time.perf_counter()
+    for path in files:
+        image = Image.open(path).convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        cut = image.crop((left, top, left + side, top + side)).resize((size, size), Image.BILINEAR)
+        to_tensor(cut)
+    return len(files) / (time.perf_counter() - began)
+
+
+def petnet_pass():
+    line = subprocess.run([program, folder, str(size), "1"], check=True, capture_output=True, text=True).stdout
+    return json.loads(line)
+
+
+pillow_pass()
+ours, theirs = [], []
+for _ in range(rounds):
+    ours.append(petnet_pass())
+    theirs.append(pillow_pass())
+ratios = [a["images_per_second"] / b for a, b in zip(ours, theirs)]
+median = statistics.median
+print(f"{len(files)} photographs, {rounds} rounds, one thread, to {size} x {size}\n")
+print("| | images/s per core | least | most |\n|---|---|---|---|")
+for name, values in [
+    ("petnet", [o["images_per_second"] for o in ours]),
+    (f"Pillow {PIL.__version__} + torchvision {torchvision.__version__}", theirs),
+    ("ratio", ratios),
+]:
+    print(f"| {name} | {median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+print("\npetnet, milliseconds a photograph: " + ", ".join(
+    f"{key[:-3]} {median([o[key] for o in ours]):.3f}" for key in ours[0] if key.endswith("_ms")
+))

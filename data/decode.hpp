@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the bytes of a photograph to pixels, as Pillow's Image.open(file).convert('RGB') gives them.
+#pragma once
+
+#include "base/errors.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace petnet::data {
+
+// Pixels (height, width, 3), row-major, red green blue, 8 bits each.
+struct rgb_image {
+    std::size_t width = 0;
+    std::size_t height = 0;
+    std::vector<std::uint8_t> pixels;
+};
+
+enum class image_format : std::uint8_t { none, jpeg, png, gif, bmp };
+
+// What the first bytes (16 suffice) say the file is.
+[[nodiscard]] image_format format_of(std::span<const std::byte> start) noexcept;
+
+// The bytes are not a whole image. One line: the name shown to the user and what is wrong.
+class decode_error : public input_error {
+  public:
+    using input_error::input_error;
+};
+
+// No image is decoded that would take more memory than this (the compressed bytes not counted): 100
+// megapixels of plain JPEG, about 50 of a progressive JPEG or a PNG with transparency.
+inline constexpr std::size_t max_decode_bytes = 450'000'000;
+
+// Decodes JPEG, PNG, GIF (the first frame) or BMP, told apart by content, into `image`, whose storage is
+// reused. Gray is spread to three channels, transparency is dropped, palettes are looked up, CMYK and YCCK
+// JPEGs are taken as Adobe writes them (inverted), 16-bit colour keeps its high byte and 16-bit gray
+// saturates at 255: all as Pillow does. JPEG: accurate integer DCT and triangle-filter chroma upsampling,
+// Pillow's defaults. EXIF orientation is ignored, as fastai ignores it. decode_error (naming `display_name`):
+// no image, a format not supported, truncated, corrupt, larger than max_decode_bytes, or dimensions that so
+// few bytes cannot fill; sizes are checked before memory is taken. Errors inside the compressed data that
+// libjpeg only warns of are tolerated, as Pillow tolerates them. Any thread, any number at once.
+void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image);
+[[nodiscard]] rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name);
+
+} // namespace petnet::data

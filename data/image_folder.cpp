@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/image_folder.hpp"
+
+#include "base/errors.hpp"
+#include "base/files.hpp"
+#include "data/decode.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <fcntl.h>
+#include <mutex>
+#include <string_view>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+namespace petnet::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the first look at a file found.
+struct candidate {
+    photo_entry entry;
+    image_format format = image_format::none;
+};
+
+bool named_like_a_photograph(std::string_view name) {
+    const std::size_t slash = name.find_last_of('/');
+    const std::string_view file = slash == std::string_view::npos ? name : name.substr(slash + 1);
+    const std::size_t dot = file.find_last_of('.');
+    // A leading dot marks a hidden file, such as the resource forks that macOS leaves beside photographs.
+    if (dot == std::string_view::npos || file.front() == '.') return false;
+    std::string extension(file.substr(dot + 1));
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    constexpr std::array<std::string_view, 5> known{"jpg", "jpeg", "png", "gif", "bmp"};
+    return std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+[[noreturn]] void cannot_read(const fs::path& path, const std::error_code& code) {
+    throw input_error("cannot read " + path.string() + ": " + code.message());
+}
+
+// Folders are walked by hand: recursive_directory_iterator would build a whole path for each file.
+void list_files(const fs::path& folder, const std::string& prefix, std::vector<candidate>& found) {
+    std::error_code code;
+    fs::directory_iterator entries(folder, code);
+    if (code) cannot_read(folder, code);
+    for (const fs::directory_iterator end; entries != end; entries.increment(code)) {
+        const std::string name = prefix + entries->path().filename().string();
+        std::error_code of_entry; // a dangling link has no status; it is no regular file
+        if (entries->is_directory(of_entry) && !entries->is_symlink(of_entry))
+            list_files(entries->path(), name + '/', found);
+        else if (entries->is_regular_file(of_entry))
+            found.push_back({{name, 0, 0}, image_format::none});
+        if (code) break;
+    }
+    if (code) cannot_read(folder, code);
+}
+
+void look_at(const fs::path& root, candidate& file) {
+    const std::string path = (root / file.entry.name).string();
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) cannot_read(path, {errno, std::generic_category()});
+    std::array<std::byte, 16> start{};
+    struct stat status {};
+    const ssize_t got = ::read(descriptor, start.data(), start.size());
+    const bool failed = got < 0 || ::fstat(descriptor, &status) != 0;
+    const int reason = errno;
+    ::close(descriptor);
+    if (failed) cannot_read(path, {reason, std::generic_category()});
+    file.entry.bytes = static_cast<std::uint64_t>(status.st_size);
+    file.entry.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+    file.format = format_of(std::span(start).first(static_cast<std::size_t>(got)));
+}
+
+void look_at_all(const fs::path& root, std::vector<candidate>& files, unsigned threads) {
+    constexpr std::size_t chunk = 256;
+    std::atomic<std::size_t> next = 0;
+    std::mutex mutex;
+    std::exception_ptr failure;
+    const auto work = [&] {
+        try {
+            for (std::size_t from = next.fetch_add(chunk); from < files.size(); from = next.fetch_add(chunk))
+                for (std::size_t i = from; i < std::min(from + chunk, files.size()); ++i)
+                    look_at(root, files[i]);
+        } catch (...) {
+            const std::lock_guard lock(mutex);
+            failure = std::current_exception();
+        }
+    };
+    if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+    const std::size_t useful = std::min<std::size_t>(threads, files.size() / chunk + 1);
+    {
+        std::vector<std::jthread> others;
+        for (std::size_t i = 1; i < useful; ++i) others.emplace_back(work);
+        work();
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
+} // namespace
+
+std::string image_folder::fingerprint() const {
+    std::string text;
+    for (const photo_entry& photo : photos)
+        text +=
+            photo.name + '\0' + std::to_string(photo.bytes) + ' ' + std::to_string(photo.modified_ns) + '\n';
+    return sha256(std::as_bytes(std::span(text)));
+}
+
+image_folder open_image_folder(const fs::path& folder, unsigned threads) {
+    std::error_code code;
+    const fs::file_status status = fs::status(folder, code);
+    if (status.type() == fs::file_type::not_found)
+        throw input_error("no such folder: " + folder.string() + " (a folder of photographs was expected)");
+    if (code) cannot_read(folder, code);
+    if (!fs::is_directory(status))
+        throw input_error(folder.string() + " is not a folder (a folder of photographs was expected)");
+
+    image_folder result;
+    result.root = fs::is_directory(folder / "images", code) ? folder / "images" : folder;
+    std::vector<candidate> files;
+    list_files(result.root, "", files);
+    std::sort(files.begin(), files.end(),
+              [](const candidate& a, const candidate& b) { return a.entry.name < b.entry.name; });
+    look_at_all(result.root, files, threads);
+    for (candidate& file : files) {
+        if (file.format != image_format::none)
+            result.photos.push_back(std::move(file.entry));
+        else if (named_like_a_photograph(file.entry.name))
+            result.broken.push_back(
+                {file.entry.name,
+                 file.entry.name + ": " +
+                     (file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image")});
+        else
+            result.skipped.push_back(std::move(file.entry.name));
+    }
+    if (result.photos.empty())
+        throw input_error("no photograph in " + result.root.string() +
+                          " (JPEG, PNG, GIF or BMP files were expected; " + std::to_string(files.size()) +
+                          " other files are there)");
+    return result;
+}
+
+void require_few_broken(const fs::path& folder, const std::vector<broken_photo>& broken, std::size_t total,
+                        double max_fraction) {
+    if (static_cast<double>(broken.size()) <= max_fraction * static_cast<double>(total)) return;
+    std::string message = std::to_string(broken.size()) + " of " + std::to_string(total) +
+                          " photographs in " + folder.string() +
+                          " are broken, more than the tolerated fraction of " +
+                          std::to_string(max_fraction).substr(0, 6) + ": ";
+    constexpr std::size_t shown = 3;
+    for (std::size_t i = 0; i < std::min(shown, broken.size()); ++i)
+        message += (i == 0 ? "" : "; ") + broken[i].reason;
+    if (broken.size() > shown) message += "; ...";
+    throw input_error(message);
+}
+
+} // namespace petnet::data

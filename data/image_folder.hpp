@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A folder of photographs: what lies in it, by content and in an order that does not depend on the disk.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace petnet::data {
+
+struct photo_entry {
+    std::string name; // path relative to image_folder::root, '/' between folders
+    std::uint64_t bytes = 0;
+    std::int64_t modified_ns = 0; // since the epoch of the system's clock
+};
+
+// A photograph that cannot be used, and why, in plain words that name the file.
+struct broken_photo {
+    std::string name;
+    std::string reason;
+};
+
+struct image_folder {
+    std::filesystem::path root;      // the folder listed: the `images` subfolder where there is one
+    std::vector<photo_entry> photos; // sorted by name, byte-wise
+    std::vector<broken_photo>
+        broken; // named like a photograph (.jpg, .jpeg, .png, .gif, .bmp), but hold no image
+    std::vector<std::string> skipped; // other files that are no image, sorted by name
+
+    [[nodiscard]] std::filesystem::path path_of(std::size_t photo) const { return root / photos[photo].name; }
+
+    // Lower-case hexadecimal SHA-256 over names, sizes and modification times: tells cheaply whether the
+    // folder changed since, without reading the photographs.
+    [[nodiscard]] std::string fingerprint() const;
+};
+
+// Lists the regular files under `folder` (under its `images` subfolder if it has one), recursively, and sorts
+// them by their first bytes into photographs (JPEG, PNG, GIF, BMP), broken ones and skipped files; file names
+// are not trusted to say what is an image. Symbolic links to files are followed, links to folders are not, so
+// that there are no cycles. Reads at most 16 bytes of each file, on at most `threads` threads (0: one for
+// each core); the result depends on neither. input_error: no such folder, a file where a folder was expected,
+// something unreadable, no photograph in it.
+[[nodiscard]] image_folder open_image_folder(const std::filesystem::path& folder, unsigned threads = 0);
+
+// Refuses (input_error naming the first few and why) when broken.size() > max_fraction * total.
+void require_few_broken(const std::filesystem::path& folder, const std::vector<broken_photo>& broken,
+                        std::size_t total, double max_fraction);
+
+} // namespace petnet::data

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/labels.hpp"
+
+#include "base/errors.hpp"
+
+#include <algorithm>
+#include <regex>
+#include <unordered_map>
+
+namespace petnet::data {
+namespace {
+
+using label = std::optional<std::string>;
+
+// Longer names exist only outside of POSIX file systems; the bound keeps std::regex's work bounded.
+constexpr std::size_t longest_file_name = 255;
+constexpr std::size_t longest_expression = 1000;
+
+std::string_view file_name(std::string_view name) { return name.substr(name.find_last_of('/') + 1); }
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+label cat_or_dog(std::string_view name) {
+    const char first = file_name(name).front();
+    return first >= 'A' && first <= 'Z' ? "cat" : "dog";
+}
+
+label breed(std::string_view name) {
+    const std::string_view file = file_name(name);
+    const std::size_t dot = file.find_last_of('.');
+    if (dot == std::string_view::npos || dot + 1 == file.size()) return {};
+    std::size_t digits = dot;
+    while (digits > 0 && is_digit(file[digits - 1])) --digits;
+    if (digits == dot || digits < 2 || file[digits - 1] != '_') return {};
+    return std::string(file.substr(0, digits - 1));
+}
+
+label parent_folder(std::string_view name, std::string_view root_name) {
+    const std::size_t end = name.find_last_of('/');
+    if (end == std::string_view::npos) return std::string(root_name);
+    return std::string(file_name(name.substr(0, end)));
+}
+
+std::regex compile(std::string_view expression) {
+    auto flags = std::regex::ECMAScript;
+#ifdef __GLIBCXX__
+    // The breadth-first matcher: time linear in the name, no recursion, no references to groups.
+    flags |= std::regex_constants::__polynomial;
+#endif
+    return std::regex(expression.begin(), expression.end(), flags);
+}
+
+std::function<label(std::string_view, std::string_view)> by_expression(std::string_view expression) {
+    const std::string shown = "the expression of --labels regex=" + std::string(expression);
+    if (expression.size() > longest_expression)
+        throw usage_error("the expression of --labels regex= is longer than " +
+                          std::to_string(longest_expression) + " bytes");
+    std::regex compiled;
+    try {
+        compiled = compile(expression);
+    } catch (const std::regex_error& problem) {
+        if (problem.code() == std::regex_constants::error_complexity)
+            throw usage_error(shown + " refers back to a group, which is not supported");
+        throw usage_error(shown + " is not a valid regular expression");
+    }
+    if (compiled.mark_count() == 0)
+        throw usage_error(shown + " has no group: put the part that is the label in parentheses");
+    return [compiled](std::string_view name, std::string_view) -> label {
+        const std::string_view file = file_name(name);
+        std::match_results<std::string_view::const_iterator> match;
+        if (file.size() > longest_file_name ||
+            !std::regex_search(file.begin(), file.end(), match, compiled) || !match[1].matched)
+            return {};
+        return match[1].str();
+    };
+}
+
+} // namespace
+
+label_rule label_rule::parse(std::string_view text) {
+    constexpr std::string_view regex_prefix = "regex=";
+    if (text == "cat-dog") return {text, [](auto name, auto) { return cat_or_dog(name); }};
+    if (text == "breed") return {text, [](auto name, auto) { return breed(name); }};
+    if (text == "folder") return {text, parent_folder};
+    if (text.starts_with(regex_prefix)) return {text, by_expression(text.substr(regex_prefix.size()))};
+    throw usage_error("--labels " + std::string(text) + ": expected cat-dog, breed, folder or regex=RE");
+}
+
+label label_rule::label_of(std::string_view name, std::string_view root_name) const {
+    if (file_name(name).empty()) return {};
+    label found = of_(name, root_name);
+    if (found && found->empty()) found.reset();
+    return found;
+}
+
+namespace {
+
+std::vector<std::string> labels_of(const image_folder& folder, const label_rule& rule) {
+    const std::filesystem::path absolute = std::filesystem::absolute(folder.root).lexically_normal();
+    const std::string root_name =
+        (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+    std::vector<std::string> labels;
+    labels.reserve(folder.photos.size());
+    for (std::size_t i = 0; i < folder.photos.size(); ++i) {
+        label found = rule.label_of(folder.photos[i].name, root_name);
+        if (!found)
+            throw input_error(folder.path_of(i).string() + ": the label rule " + rule.text() +
+                              " does not fit this file's name");
+        labels.push_back(std::move(*found));
+    }
+    return labels;
+}
+
+} // namespace
+
+photo_labels label_photos(const image_folder& folder, const label_rule& rule) {
+    std::vector<std::string> names = labels_of(folder, rule);
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    if (names.size() < 2)
+        throw input_error("all " + std::to_string(folder.photos.size()) + " photographs in " +
+                          folder.root.string() + " have the label \"" + names.front() + "\" by the rule " +
+                          rule.text() + ": at least two classes are needed");
+    return label_photos(folder, rule, names);
+}
+
+photo_labels label_photos(const image_folder& folder, const label_rule& rule,
+                          const std::vector<std::string>& class_names) {
+    photo_labels result{class_names, {}};
+    std::unordered_map<std::string_view, std::int32_t> number_of;
+    for (const std::string& name : class_names)
+        number_of.emplace(name, static_cast<std::int32_t>(number_of.size()));
+    const std::vector<std::string> labels = labels_of(folder, rule);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        const auto place = number_of.find(labels[i]);
+        if (place == number_of.end())
+            throw input_error(folder.path_of(i).string() + ": its label \"" + labels[i] + "\" by the rule " +
+                              rule.text() + " is not one of the " + std::to_string(class_names.size()) +
+                              " known classes");
+        result.of_photo.push_back(place->second);
+    }
+    return result;
+}
+
+} // namespace petnet::data

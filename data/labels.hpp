@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a photograph shows, told by its name.
+#pragma once
+
+#include "data/image_folder.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace petnet::data {
+
+class label_rule {
+  public:
+    // `text` is one of
+    //   cat-dog    the file name starts with an upper-case ASCII letter: "cat", otherwise "dog"
+    //   breed      the file name up to the last '_' that is followed by digits and an extension
+    //              (fastai's r'^(.*)_\d+.jpg$', whatever the extension)
+    //   folder     the name of the folder the file lies in
+    //   regex=RE   the first group of the ECMAScript expression RE searched for in the file name
+    // usage_error: anything else, an RE that is malformed, has no group, is longer than 1000 bytes or needs
+    // backtracking (a reference to a group).
+    [[nodiscard]] static label_rule parse(std::string_view text);
+
+    // The label of a photograph; nothing where the rule does not fit or gives an empty label. `name` is
+    // relative to the folder called `root_name`. Takes time linear in the name for every rule.
+    [[nodiscard]] std::optional<std::string> label_of(std::string_view name,
+                                                      std::string_view root_name) const;
+
+    [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+  private:
+    using function =
+        std::function<std::optional<std::string>(std::string_view name, std::string_view root_name)>;
+    label_rule(std::string_view text, function of) : text_(text), of_(std::move(of)) {}
+
+    std::string text_;
+    function of_;
+};
+
+struct photo_labels {
+    std::vector<std::string> class_names; // sorted byte-wise
+    std::vector<std::int32_t> of_photo;   // index into class_names, for each of image_folder::photos
+};
+
+// input_error: a photograph the rule does not fit (named, with the rule), or fewer than two classes.
+[[nodiscard]] photo_labels label_photos(const image_folder& folder, const label_rule& rule);
+
+// The same against a known list of classes (evaluation): input_error where a label is not among them.
+[[nodiscard]] photo_labels label_photos(const image_folder& folder, const label_rule& rule,
+                                        const std::vector<std::string>& class_names);
+
+} // namespace petnet::data

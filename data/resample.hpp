@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal: Pillow's bilinear (triangle) resampling of 8-bit pixels along one axis.
+// Follows precompute_coeffs, normalize_coeffs_8bpc and ImagingResample*_8bpc of Pillow's
+// src/libImaging/Resample.c.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace petnet::data::detail {
+
+// Fixed point: weights are multiples of 2^-22 and those of one output sum to about 2^22, so that a sum of
+// 8-bit values times weights stays within 32 bits.
+inline constexpr int weight_bits = 22;
+
+// The weights of every output along the axis.
+struct resample_weights {
+    std::size_t out = 0;               // outputs along the axis
+    std::size_t taps = 0;              // weights reserved per output, a multiple of 4; those not used are 0
+    std::vector<std::uint32_t> first;  // per output: the first input it reads
+    std::vector<std::uint32_t> count;  // per output: inputs it reads, 1 .. taps
+    std::vector<std::int32_t> weights; // (out, taps), in [0, 2^22]
+    // For vector loops: a weight w as the pair of 11-bit halves w = 2048 * high + low, 16 bits each.
+    std::vector<std::int16_t> high, low; // (out, taps)
+    // Sums of low halves stay within 32 bits.
+    [[nodiscard]] bool halves_are_safe() const { return taps <= 4096; }
+};
+
+// Resamples `in` inputs, all of them, to `out` outputs.
+[[nodiscard]] resample_weights weights_for(std::size_t in, std::size_t out);
+
+// target (out, row_bytes) from source (in rows of row_bytes): each output row is a weighted sum of input
+// rows.
+void resample_rows_portable(const resample_weights& weights, const std::uint8_t* source, std::uint8_t* target,
+                            std::size_t row_bytes);
+// target (rows, out, 3) from source, whose rows of RGB pixels begin source_stride bytes apart.
+void resample_columns_portable(const resample_weights& weights, const std::uint8_t* source,
+                               std::size_t source_stride, std::uint8_t* target, std::size_t rows);
+
+// The same bits in AVX2. Both read and resample_columns_avx2 also writes up to 32 bytes past the last pixel,
+// of source and target. Only where halves_are_safe().
+void resample_rows_avx2(const resample_weights& weights, const std::uint8_t* source, std::uint8_t* target,
+                        std::size_t row_bytes);
+void resample_columns_avx2(const resample_weights& weights, const std::uint8_t* source,
+                           std::size_t source_stride, std::uint8_t* target, std::size_t rows);
+
+} // namespace petnet::data::detail

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/resize.hpp"
+
+#include "data/resample.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace petnet::data {
+namespace {
+
+// A photograph's two parts, and often the next photograph, use the same weights.
+const detail::resample_weights& weights_of_thread(std::size_t in, std::size_t out) {
+    thread_local std::pair<std::size_t, std::size_t> sizes{0, 0};
+    thread_local detail::resample_weights weights;
+    if (sizes != std::pair(in, out)) {
+        sizes = {0, 0}; // should the next line throw
+        weights = detail::weights_for(in, out);
+        sizes = {in, out};
+    }
+    return weights;
+}
+
+void resample_rows(const detail::resample_weights& weights, const std::uint8_t* source, std::uint8_t* target,
+                   std::size_t row_bytes, simd level) {
+    if (level == simd::avx2 && weights.halves_are_safe())
+        detail::resample_rows_avx2(weights, source, target, row_bytes);
+    else
+        detail::resample_rows_portable(weights, source, target, row_bytes);
+}
+
+void resample_columns(const detail::resample_weights& weights, const std::uint8_t* source, std::size_t stride,
+                      std::uint8_t* target, std::size_t rows, simd level) {
+    if (level == simd::avx2 && weights.halves_are_safe())
+        detail::resample_columns_avx2(weights, source, stride, target, rows);
+    else
+        detail::resample_columns_portable(weights, source, stride, target, rows);
+}
+
+} // namespace
+
+simd best_simd() noexcept {
+#if defined(__x86_64__)
+    static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
+    return avx2 ? simd::avx2 : simd::portable;
+#else
+    return simd::portable;
+#endif
+}
+
+square_cut fastai_cut(std::size_t width, std::size_t height, std::size_t size, double x_fraction,
+                      double y_fraction) {
+    const double x_scale = static_cast<double>(width) / static_cast<double>(size);
+    const double y_scale = static_cast<double>(height) / static_cast<double>(size);
+    const double scale = std::min(x_scale, y_scale);
+    // A square of nothing would come of a shorter side of one pixel and an unlucky rounding.
+    const auto side = std::max<std::size_t>(static_cast<std::size_t>(scale * static_cast<double>(size)), 1);
+    const auto offset = [side](std::size_t extent, double fraction) {
+        const auto place = static_cast<std::size_t>(fraction * static_cast<double>(extent - side));
+        return std::min(place, extent - side);
+    };
+    return {side, offset(width, x_fraction), offset(height, y_fraction)};
+}
+
+std::size_t half_resized_bytes(std::size_t width, std::size_t height, std::size_t size) noexcept {
+    return std::max(width, height) * size * 3 + resize_slack;
+}
+
+half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level) {
+    if (size == 0 || image.width == 0 || image.height == 0)
+        throw std::logic_error("resize_covered_axis: an image or a square without pixels");
+    half_resized half;
+    half.size = size;
+    half.width = image.width;
+    half.height = image.height;
+    half.side = fastai_cut(image.width, image.height, size, 0, 0).side;
+    half.free_is_vertical = image.height >= image.width;
+    half.free_extent = std::max(image.width, image.height);
+    half.pixels.resize(half_resized_bytes(image.width, image.height, size));
+    const detail::resample_weights& weights = weights_of_thread(half.side, size);
+    const std::size_t pixel_bytes = image.pixels.size();
+    image.pixels.resize(pixel_bytes + resize_slack);
+    if (half.free_is_vertical)
+        resample_columns(weights, image.pixels.data(), image.width * 3, half.pixels.data(), image.height,
+                         level);
+    else
+        resample_rows(weights, image.pixels.data(), half.pixels.data(), image.width * 3, level);
+    image.pixels.resize(pixel_bytes);
+    return half;
+}
+
+void cut_square(const half_resized& photo, double fraction, std::span<std::uint8_t> square, simd level) {
+    if (square.size() != photo.size * photo.size * 3)
+        throw std::logic_error("cut_square: the target is not (size, size, 3)");
+    const square_cut cut = fastai_cut(photo.width, photo.height, photo.size, fraction, fraction);
+    const detail::resample_weights& weights = weights_of_thread(photo.side, photo.size);
+    if (photo.free_is_vertical)
+        resample_rows(weights, photo.pixels.data() + cut.y * photo.size * 3, square.data(), photo.size * 3,
+                      level);
+    else
+        resample_columns(weights, photo.pixels.data() + cut.x * 3, photo.free_extent * 3, square.data(),
+                         photo.size, level);
+}
+
+} // namespace petnet::data

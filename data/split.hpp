@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which photographs train and which validate, and the order of an epoch.
+#pragma once
+
+#include "data/image_folder.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+namespace petnet::data {
+
+// Indices into image_folder::photos, both ascending; together every photograph once.
+struct photo_split {
+    std::vector<std::size_t> train;
+    std::vector<std::size_t> valid;
+};
+
+// fastai's RandomSplitter: the first int(valid_fraction * count) of a random permutation validate (the
+// permutation of random_key(seed).child("split")). usage_error unless 0 < valid_fraction < 1; input_error
+// where either side would be empty.
+[[nodiscard]] photo_split random_split(std::size_t count, double valid_fraction, std::uint64_t seed);
+
+// The validation set is what the text file `list` names: one photograph a line, as a path relative to the
+// folder or as a bare file name that only one photograph has. Blank lines and blanks around names do not
+// matter, nor does CR LF. input_error naming the line: not in the folder, named twice, ambiguous; also where
+// either side would be empty.
+[[nodiscard]] photo_split split_by_list(const image_folder& folder, const std::filesystem::path& list);
+
+// The training photographs in the order of an epoch (counted from 0 over the whole run): a random permutation
+// under random_key(seed).child("shuffle").child(epoch), a function of its arguments only.
+[[nodiscard]] std::vector<std::size_t> epoch_order(const std::vector<std::size_t>& train, std::uint64_t seed,
+                                                   std::uint64_t epoch);
+
+} // namespace petnet::data

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backend: memory, layouts, and the operations of ops.hpp on one kind of device.
+#pragma once
+
+#include "kernels/ops.hpp"
+#include "kernels/tensor.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace petnet::kernels {
+
+// Memory of a backend's device, aligned to `memory_alignment`, content undefined. Freed by the deleter.
+inline constexpr std::size_t memory_alignment = 256;
+using device_memory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
+
+// A prepared operation. `execute` allocates nothing and waits for nothing; calls are ordered as they are made
+// on one thread. `workspace` holds workspace_bytes() bytes of device memory, aligned, whose content is
+// undefined before and after: operations that do not run at the same time share it.
+class operation {
+  public:
+    operation() = default;
+    operation(const operation&) = delete; // holds primitives bound to addresses
+    operation& operator=(const operation&) = delete;
+    virtual ~operation() = default;
+    [[nodiscard]] virtual std::size_t workspace_bytes() const { return 0; }
+    virtual void execute(std::byte* workspace) = 0;
+};
+
+class backend {
+  public:
+    backend() = default;
+    backend(const backend&) = delete; // owns a device
+    backend& operator=(const backend&) = delete;
+    virtual ~backend() = default;
+
+    // "cpu", "reference", "check:cpu,reference"; and for run.json and doctor, the device in plain words.
+    [[nodiscard]] virtual std::string name() const = 0;
+    [[nodiscard]] virtual std::string device() const = 0;
+
+    // Whether activations of this dtype run natively; f32 always does. `fastest` is what `--precision auto`
+    // takes.
+    [[nodiscard]] virtual bool supports(dtype activations) const = 0;
+    [[nodiscard]] virtual dtype fastest() const = 0;
+
+    // The layout of activations (batch, channels, height, width), and of the f32 master weights of a convolution
+    // that will run on activations of the given dtype. Weights are the same for every batch and image size:
+    // only out_channels, in_channels, kernel, stride, padding of the shape count.
+    [[nodiscard]] virtual tensor_desc activation(dtype type, const shape& dims) const = 0;
+    [[nodiscard]] virtual tensor_desc convolution_weights(const convolution_shape& shape,
+                                                          dtype activations) const = 0;
+
+    [[nodiscard]] virtual std::size_t storage_bytes(const tensor_desc& desc) const = 0;
+    // environment_error when the device has not that much.
+    [[nodiscard]] virtual device_memory allocate(std::size_t bytes) = 0;
+
+    // Between host arrays in row-major order of the logical shape and tensors of any layout; rounding to and
+    // from the tensor's dtype. `values.size()` is the number of elements. Padding of the layout is written as
+    // 0. f32 and bf16 tensors only. Calls wait for operations executed before, and are done on return.
+    virtual void write(const tensor_view& to, std::span<const float> values) = 0;
+    virtual void write(const tensor_view& to, std::span<const double> values) = 0;
+    virtual void read(const tensor_view& from, std::span<float> values) = 0;
+    virtual void read(const tensor_view& from, std::span<double> values) = 0;
+    // The same for u8, i32 and u64 tensors in row-major layout, as bytes.
+    virtual void write_bytes(const tensor_view& to, std::span<const std::byte> bytes) = 0;
+    virtual void read_bytes(const tensor_view& from, std::span<std::byte> bytes) = 0;
+    // All bits zero, layout padding included.
+    virtual void clear(const tensor_view& view) = 0;
+
+    // Throws std::logic_error where the contract is not met (check_contract). The views' addresses are fixed
+    // for the life of the operation; the backend outlives it.
+    [[nodiscard]] virtual std::unique_ptr<operation> prepare(const operation_params& op) = 0;
+};
+
+struct backend_options {
+    int threads = 0; // CPU threads; 0: all that the process may use
+    // check:A,B calls this with one line for each departure of B from A beyond the tolerance of f32
+    // (docs/numerics.md): operation, tensor, largest relative difference, and where.
+    std::function<void(const std::string&)> on_departure;
+};
+
+// By name: "auto", "cpu", "cuda", "reference", "reference-double", "check:A,B". `auto` is the first of cuda,
+// cpu, reference that this build and this machine have. usage_error for an unknown name; environment_error
+// for a backend that is switched off in this build or has no device, saying which and why.
+[[nodiscard]] std::unique_ptr<backend> make_backend(std::string_view name,
+                                                    const backend_options& options = {});
+
+// One line for each backend: name, and the device or why it is not there; for `petnet doctor`.
+struct backend_status {
+    std::string name, text;
+    bool available = false;
+};
+[[nodiscard]] std::vector<backend_status> list_backends();
+
+} // namespace petnet::kernels

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cost.hpp"
+
+namespace petnet::kernels {
+namespace {
+
+double count_of(const tensor_view& view) { return static_cast<double>(view.desc.dims.elements()); }
+
+double bytes_of(const tensor_view& view) {
+    switch (view.desc.type) {
+    case dtype::f32:
+    case dtype::i32:
+        return 4 * count_of(view);
+    case dtype::bf16:
+        return 2 * count_of(view);
+    case dtype::u8:
+        return count_of(view);
+    case dtype::u64:
+        break;
+    }
+    return 8 * count_of(view);
+}
+
+double flops_of(const convolution_shape& s) {
+    return 2 * static_cast<double>(s.y().elements()) * static_cast<double>(s.w().elements() / s.out_channels);
+}
+
+// Divisions count as multiplications; comparisons, exp, log and square roots do not count, nor does the work
+// on a single channel beside that on its elements.
+double flops_of(const photo_to_tensor& op) { return 3 * count_of(op.y); }
+double flops_of(const convolution_forward& op) { return flops_of(op.shape); }
+double flops_of(const convolution_backward_data& op) { return flops_of(op.shape); }
+double flops_of(const convolution_backward_weights& op) { return flops_of(op.shape); }
+
+template <class Op> double flops_of_applying(const Op& op) {
+    return op.y.present() ? (op.residual.present() ? 3 : 2) * count_of(op.x) : 0;
+}
+double flops_of(const batch_norm_forward& op) {
+    return 4 * count_of(op.x) + flops_of_applying(op); // a sum; difference, square and sum
+}
+double flops_of(const batch_norm_inference& op) { return flops_of_applying(op); }
+double flops_of(const batch_norm_backward& op) {
+    double each = 5;                           // two of xhat, one of dbeta, two of dgamma
+    if (op.dy2.present()) each += 1;           // dy + dy2
+    if (op.relu && !op.y.present()) each += 2; // the output again
+    if (op.dx.present()) each += 4;            // two differences, two products
+    return each * count_of(op.x);
+}
+double flops_of(const max_pool_forward& op) { return op.saved.present() ? 2 * count_of(op.x) : 0; }
+double flops_of(const max_pool_backward& op) { return (op.dy2.present() ? 2 : 1) * count_of(op.dy); }
+double flops_of(const concat_pool_forward& op) { return count_of(op.x); }
+double flops_of(const concat_pool_backward& op) { return count_of(op.dy); } // a division, a sum
+double flops_of(const linear_forward& op) {
+    return 2 * count_of(op.y) * static_cast<double>(op.x.desc.dims[1]);
+}
+double flops_of(const linear_backward& op) {
+    return 4 * count_of(op.dy) * static_cast<double>(op.x.desc.dims[1]);
+}
+double flops_of(const dropout& op) { return count_of(op.x); }
+double flops_of(const softmax_cross_entropy& op) {
+    return (op.dlogits.present() ? 5 : 2) * count_of(op.logits); // difference, sum; two divisions, difference
+}
+double flops_of(const adam_step& op) {
+    double flops = 0;
+    for (const adam_parameter& parameter : op.parameters) // 3 for m, 4 for v, 5 for p, 1 for the decay
+        flops += (parameter.decay ? 13 : 12) * count_of(parameter.p);
+    return flops;
+}
+
+} // namespace
+
+op_cost cost_of(const operation_params& op) {
+    op_cost cost;
+    for_each_operand(op, [&](std::string_view, const tensor_view& view, access kind) {
+        if (kind != access::write) cost.bytes_read += bytes_of(view);
+        if (kind != access::read) cost.bytes_written += bytes_of(view);
+    });
+    cost.flops = std::visit([](const auto& specific) { return flops_of(specific); }, op);
+    return cost;
+}
+
+} // namespace petnet::kernels

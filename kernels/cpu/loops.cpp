@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled once for each instruction set, which the build names in PETNET_ISA and in the compiler's flags.
+// Plain loops that the compiler vectorises over the channels. Nothing from the standard library is used: an
+// inline function of it, compiled here for AVX-512, could be the copy that the linker keeps for everybody.
+#include "kernels/cpu/loops.hpp"
+
+namespace petnet::kernels::cpu::PETNET_ISA {
+namespace {
+
+inline float load(float value) { return value; }
+inline float load(bf16 value) {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(value.bits) << 16);
+}
+
+inline void store(float& place, float value) { place = value; }
+inline void store(bf16& place, float value) {
+    // Round to nearest even; a NaN keeps its high bits and is made quiet, so that rounding cannot turn it
+    // into infinity.
+    const auto bits = __builtin_bit_cast(std::uint32_t, value);
+    const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+    place.bits = static_cast<std::uint16_t>(value != value ? (bits >> 16) | 0x40U : rounded);
+}
+
+// A value known to the compiler.
+template <auto value> struct constant {
+    constexpr operator decltype(value)() const { return value; }
+};
+
+// The blocked layouts have 8 or 16 channels to a row: known to the compiler, such a row is one vector.
+template <typename Body> inline void for_width(std::int64_t channels, const Body& body) {
+    if (channels == 8)
+        body(constant<std::int64_t{8}>{});
+    else if (channels == 16)
+        body(constant<std::int64_t{16}>{});
+    else
+        body(channels);
+}
+
+template <typename T>
+void moments(const T* __restrict x, std::int64_t rows, std::int64_t channels, float* __restrict mean,
+             float* __restrict m2) {
+    for_width(channels, [&](auto width) {
+        for (std::int64_t c = 0; c < width; ++c) mean[c] = m2[c] = 0.0F;
+        for (std::int64_t r = 0; r < rows; ++r)
+            for (std::int64_t c = 0; c < width; ++c) mean[c] += load(x[r * width + c]);
+        const float inverse = 1.0F / static_cast<float>(rows);
+        for (std::int64_t c = 0; c < width; ++c) mean[c] *= inverse;
+        for (std::int64_t r = 0; r < rows; ++r)
+            for (std::int64_t c = 0; c < width; ++c) {
+                const float deviation = load(x[r * width + c]) - mean[c];
+                m2[c] += deviation * deviation;
+            }
+    });
+}
+
+// x, residual and y may be the same memory: no __restrict on them, but each element is read before it is
+// written and never again, which `omp simd` tells the vectoriser.
+template <typename T>
+void apply(const T* x, const T* residual, T* y, std::int64_t rows, std::int64_t channels,
+           const float* __restrict scale, const float* __restrict shift, bool relu) {
+    const auto run = [&](auto width, auto element) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const std::int64_t at = r * width;
+#pragma omp simd
+            for (std::int64_t c = 0; c < width; ++c) store(y[at + c], element(at + c, c));
+        }
+    };
+    const auto plain = [&](std::int64_t i, std::int64_t c) { return scale[c] * load(x[i]) + shift[c]; };
+    const auto added = [&](std::int64_t i, std::int64_t c) { return plain(i, c) + load(residual[i]); };
+    const auto positive = [](float v) { return v < 0.0F ? 0.0F : v; }; // a NaN stays
+    for_width(channels, [&](auto width) {
+        if (residual != nullptr && relu)
+            run(width, [&](std::int64_t i, std::int64_t c) { return positive(added(i, c)); });
+        else if (residual != nullptr)
+            run(width, added);
+        else if (relu)
+            run(width, [&](std::int64_t i, std::int64_t c) { return positive(plain(i, c)); });
+        else
+            run(width, plain);
+    });
+}
+
+// Calls `body(width, g)` with g(i, c) the cut gradient at element i of channel c, one instance per kind of
+// cut.
+template <typename T, typename Body>
+inline void with_gradient(const incoming_gradient<T>& in, const T* x, std::int64_t channels,
+                          const Body& body) {
+    const auto single = [&in](std::int64_t i) { return load(in.dy[i]); };
+    const auto both = [&in](std::int64_t i) { return load(in.dy[i]) + load(in.dy2[i]); };
+    const auto cut = [&](auto width, auto total) {
+        if (in.y != nullptr)
+            body(width, [&](std::int64_t i, std::int64_t) { return load(in.y[i]) > 0.0F ? total(i) : 0.0F; });
+        else if (in.scale != nullptr)
+            body(width, [&](std::int64_t i, std::int64_t c) {
+                return in.scale[c] * load(x[i]) + in.shift[c] > 0.0F ? total(i) : 0.0F;
+            });
+        else
+            body(width, [&](std::int64_t i, std::int64_t) { return total(i); });
+    };
+    for_width(channels, [&](auto width) {
+        if (in.dy2 != nullptr)
+            cut(width, both);
+        else
+            cut(width, single);
+    });
+}
+
+template <typename T>
+void gradient_sums(const incoming_gradient<T>& in, const T* x, T* g_out, std::int64_t rows,
+                   std::int64_t channels, const float* __restrict mean, float* __restrict sum_g,
+                   float* __restrict sum_gx) {
+    for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0.0F;
+    with_gradient(in, x, channels, [&](auto width, auto gradient) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const std::int64_t at = r * width;
+            if (g_out != nullptr) {
+#pragma omp simd
+                for (std::int64_t c = 0; c < width; ++c) {
+                    const float g = gradient(at + c, c);
+                    store(g_out[at + c], g);
+                    sum_g[c] += g;
+                    sum_gx[c] += g * (load(x[at + c]) - mean[c]);
+                }
+            } else {
+#pragma omp simd
+                for (std::int64_t c = 0; c < width; ++c) {
+                    const float g = gradient(at + c, c);
+                    sum_g[c] += g;
+                    sum_gx[c] += g * (load(x[at + c]) - mean[c]);
+                }
+            }
+        }
+    });
+}
+
+template <typename T>
+void gradient_apply(const incoming_gradient<T>& in, const T* x, T* dx, std::int64_t rows,
+                    std::int64_t channels, const float* __restrict mean, const float* __restrict slope,
+                    const float* __restrict tilt, const float* __restrict offset) {
+    with_gradient(in, x, channels, [&](auto width, auto gradient) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const std::int64_t at = r * width;
+#pragma omp simd
+            for (std::int64_t c = 0; c < width; ++c)
+                store(dx[at + c],
+                      slope[c] * gradient(at + c, c) - tilt[c] * (load(x[at + c]) - mean[c]) - offset[c]);
+        }
+    });
+}
+
+template <typename T>
+void max_pool_row(const T* const rows[3], std::int64_t width, std::int64_t channels,
+                  const float* __restrict scale, const float* __restrict shift, T* __restrict y,
+                  std::uint8_t* __restrict argmax) {
+    const std::int64_t out_width = (width - 1) / 2 + 1;
+    constexpr std::int64_t group = 16; // channels whose running maxima stay in registers
+    const auto run = [&](std::int64_t column, std::int64_t first, auto lanes, auto value) {
+        float best[group];
+        std::uint32_t where[group];
+        for (std::int64_t l = 0; l < lanes; ++l) {
+            best[l] = -__builtin_inff();
+            where[l] = 0;
+        }
+        for (std::uint32_t r = 0; r < 3; ++r) {
+            if (rows[r] == nullptr) continue;
+            for (std::uint32_t s = 0; s < 3; ++s) {
+                const std::int64_t w = 2 * column + static_cast<std::int64_t>(s) - 1;
+                if (w < 0 || w >= width) continue;
+                const T* x = rows[r] + w * channels + first;
+                for (std::int64_t l = 0; l < lanes; ++l) {
+                    const float v = value(load(x[l]), first + l);
+                    const bool wins = (v > best[l]) | (v != v);
+                    best[l] = wins ? v : best[l];
+                    where[l] = wins ? 3 * r + s : where[l];
+                }
+            }
+        }
+        const std::int64_t at = column * channels + first;
+        for (std::int64_t l = 0; l < lanes; ++l) store(y[at + l], best[l]);
+        if (argmax != nullptr)
+            for (std::int64_t l = 0; l < lanes; ++l) argmax[at + l] = static_cast<std::uint8_t>(where[l]);
+    };
+    const auto row = [&](auto value) {
+        for (std::int64_t column = 0; column < out_width; ++column) {
+            std::int64_t first = 0;
+            for (; first + group <= channels; first += group) run(column, first, constant<group>{}, value);
+            if (first < channels) run(column, first, channels - first, value);
+        }
+    };
+    if (scale != nullptr)
+        row([&](float x, std::int64_t c) {
+            const float a = scale[c] * x + shift[c];
+            return a < 0.0F ? 0.0F : a;
+        });
+    else
+        row([](float x, std::int64_t) { return x; });
+}
+
+template <typename T>
+void max_pool_backward_row(const typename loops<T>::pool_gradient sources[2], std::int64_t width,
+                           std::int64_t channels, T* __restrict dx) {
+    const std::int64_t out_width = (width - 1) / 2 + 1;
+    constexpr std::int64_t group = 16;
+    const auto run = [&](std::int64_t w, std::int64_t first, auto lanes) {
+        float sum[group];
+        for (std::int64_t l = 0; l < lanes; ++l) sum[l] = 0.0F;
+        for (int i = 0; i < 2; ++i) {
+            const auto& source = sources[i];
+            if (source.dy == nullptr) continue;
+            // Output columns whose window covers w: w/2 alone for even w, (w-1)/2 and (w+1)/2 for odd w.
+            for (std::int64_t column = w / 2; column <= (w + 1) / 2 && column < out_width; ++column) {
+                const auto tap = static_cast<std::uint32_t>(3 * source.tap_row) +
+                                 static_cast<std::uint32_t>(w + 1 - 2 * column);
+                const std::int64_t at = column * channels + first;
+                if (source.dy2 == nullptr)
+                    for (std::int64_t l = 0; l < lanes; ++l)
+                        sum[l] += source.argmax[at + l] == tap ? load(source.dy[at + l]) : 0.0F;
+                else
+                    for (std::int64_t l = 0; l < lanes; ++l)
+                        sum[l] += source.argmax[at + l] == tap
+                                      ? load(source.dy[at + l]) + load(source.dy2[at + l])
+                                      : 0.0F;
+            }
+        }
+        for (std::int64_t l = 0; l < lanes; ++l) store(dx[w * channels + first + l], sum[l]);
+    };
+    for (std::int64_t w = 0; w < width; ++w) {
+        std::int64_t first = 0;
+        for (; first + group <= channels; first += group) run(w, first, constant<group>{});
+        if (first < channels) run(w, first, channels - first);
+    }
+}
+
+template <typename T>
+void photo_to_channels_last(const std::uint8_t* __restrict pixels, std::int64_t count,
+                            const float (*table)[256], T* __restrict y) {
+    for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t c = 0; c < 3; ++c) store(y[3 * i + c], table[c][pixels[3 * i + c]]);
+}
+
+template <typename T>
+void photo_to_plane(const std::uint8_t* __restrict pixels, std::int64_t count, const float* table,
+                    T* __restrict y) {
+    for (std::int64_t i = 0; i < count; ++i) store(y[i], table[pixels[3 * i]]);
+}
+
+void adam_update(float* __restrict p, const float* __restrict g, float* __restrict m, float* __restrict v,
+                 std::int64_t count, const adam_constants& a) {
+    const float rate = a.lr / a.debias1, inverse_debias2 = 1.0F / a.debias2;
+    for (std::int64_t i = 0; i < count; ++i) {
+        m[i] = a.mom * m[i] + (1.0F - a.mom) * g[i];
+        v[i] = a.beta2 * v[i] + (1.0F - a.beta2) * g[i] * g[i];
+        const float root = __builtin_sqrtf(v[i] * inverse_debias2);
+        p[i] = p[i] * a.shrink - rate * m[i] / (root + a.epsilon);
+    }
+}
+
+template <typename T>
+constexpr loops<T> all_loops{moments<T>,
+                             apply<T>,
+                             gradient_sums<T>,
+                             gradient_apply<T>,
+                             max_pool_row<T>,
+                             max_pool_backward_row<T>,
+                             photo_to_channels_last<T>,
+                             photo_to_plane<T>};
+
+} // namespace
+
+const loops<float> float_loops = all_loops<float>;
+const loops<bf16> bf16_loops = all_loops<bf16>;
+const adam_loop adam = adam_update;
+
+} // namespace petnet::kernels::cpu::PETNET_ISA

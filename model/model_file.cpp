@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/model_file.hpp"
+
+#include "base/errors.hpp"
+#include "model/weights/weight_names.hpp"
+
+#include <memory>
+#include <unordered_map>
+
+namespace petnet::model {
+namespace {
+
+std::vector<std::int64_t> extents(const kernels::shape& dims) {
+    std::vector<std::int64_t> result;
+    for (std::size_t axis = 0; axis < dims.rank(); ++axis) result.push_back(dims[axis]);
+    return result;
+}
+
+std::string text(const std::vector<std::int64_t>& dims) {
+    std::string result;
+    for (const std::int64_t extent : dims) result += (result.empty() ? "" : "x") + std::to_string(extent);
+    return result.empty() ? "scalar" : result;
+}
+
+// Tensors by petnet's name.
+using tensor_table = std::unordered_map<std::string, const weight_tensor*>;
+
+void fill(kernels::backend& device, const kernels::tensor_view& to, const std::string& name,
+          const tensor_table& table, std::string_view file) {
+    const auto found = table.find(name);
+    if (found == table.end())
+        throw input_error(std::string(file) + ": these are weights of another network: " + name +
+                          " is missing (ResNet-34 is expected)");
+    const weight_tensor& tensor = *found->second;
+    if (tensor.shape != extents(to.desc.dims))
+        throw input_error(std::string(file) + ": these are weights of another network: " + name + " is " +
+                          text(tensor.shape) + ", expected " + text(extents(to.desc.dims)));
+    device.write(to, std::span<const float>(tensor.to_float32()));
+}
+
+weight_tensor owned_tensor(kernels::backend& device, std::string name, const kernels::tensor_view& from) {
+    auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(from.desc.dims.elements()));
+    device.read(from, std::span<float>(*values));
+    weight_tensor tensor = float32_tensor(std::move(name), extents(from.desc.dims), *values);
+    tensor.storage = values;
+    return tensor;
+}
+
+bool in_head(std::string_view name) { return name.starts_with("head."); }
+
+} // namespace
+
+loaded_weights load_weights(parameters& p, const weight_file& weights, std::string_view file) {
+    std::vector<std::string> names;
+    for (const weight_tensor& tensor : weights.tensors) names.push_back(tensor.name);
+    weight_name_mapping mapping = map_weight_names(names, file);
+    tensor_table table;
+    for (const auto& used : mapping.used) table.emplace(used.name, &weights.tensors[used.source]);
+
+    loaded_weights result;
+    result.ignored = std::move(mapping.unknown);
+    // A head for other classes is no error: it is what fine-tuning replaces.
+    const auto matches = [&](const std::string& name, const kernels::tensor_view& view) {
+        const auto found = table.find(name);
+        return found != table.end() && found->second->shape == extents(view.desc.dims);
+    };
+    result.head = true;
+    for (const parameter& entry : p.trained())
+        if (in_head(entry.name) && !matches(entry.name, entry.value)) result.head = false;
+    for (const running_statistic& entry : p.statistics())
+        if (in_head(entry.name) && !matches(entry.name, entry.value)) result.head = false;
+
+    for (const parameter& entry : p.trained())
+        if (!in_head(entry.name) || result.head) fill(p.device(), entry.value, entry.name, table, file);
+    for (const running_statistic& entry : p.statistics())
+        if (!in_head(entry.name) || result.head) fill(p.device(), entry.value, entry.name, table, file);
+    return result;
+}
+
+std::vector<weight_tensor> collect_state(const parameters& p, bool moments) {
+    std::vector<weight_tensor> tensors;
+    for (const parameter& entry : p.trained()) {
+        tensors.push_back(owned_tensor(p.device(), entry.name, entry.value));
+        if (!moments) continue;
+        tensors.push_back(owned_tensor(p.device(), "adam.m." + entry.name, entry.m));
+        tensors.push_back(owned_tensor(p.device(), "adam.v." + entry.name, entry.v));
+    }
+    for (const running_statistic& entry : p.statistics())
+        tensors.push_back(owned_tensor(p.device(), entry.name, entry.value));
+    return tensors;
+}
+
+void restore_state(parameters& p, const weight_file& state, std::string_view file) {
+    tensor_table table;
+    for (const weight_tensor& tensor : state.tensors) table.emplace(tensor.name, &tensor);
+    for (const parameter& entry : p.trained()) {
+        fill(p.device(), entry.value, entry.name, table, file);
+        fill(p.device(), entry.m, "adam.m." + entry.name, table, file);
+        fill(p.device(), entry.v, "adam.v." + entry.name, table, file);
+    }
+    for (const running_statistic& entry : p.statistics())
+        fill(p.device(), entry.value, entry.name, table, file);
+}
+
+} // namespace petnet::model

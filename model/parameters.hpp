@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The trained tensors of a network with their optimizer state, and its running statistics, in a backend's
+// memory.
+#pragma once
+
+#include "kernels/backend.hpp"
+#include "model/network.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace petnet::model {
+
+enum class parameter_kind : std::uint8_t { convolution, batch_norm_weight, batch_norm_bias, linear };
+
+struct parameter {
+    std::string name; // "layer1.0.conv1.weight", "head.fc1.weight"
+    parameter_kind kind;
+    std::size_t group;
+    kernels::tensor_view value, m, v; // f32; m and v: Adam's moments
+    std::int64_t fan_in;
+
+    // Weight decay: not on batch-norm parameters.
+    [[nodiscard]] bool decays() const {
+        return kind == parameter_kind::convolution || kind == parameter_kind::linear;
+    }
+};
+
+struct running_statistic {
+    std::string name; // "bn1.running_mean", "head.bn2.running_var"
+    kernels::tensor_view value;
+    bool variance;
+};
+
+// Named places in one block of memory. Values start undefined but for Adam's moments, which are zero; see
+// initialise() and load_weights().
+class parameters {
+  public:
+    // `activations`: the precision of the plans that will use them (it decides the layout of convolution
+    // weights).
+    parameters(kernels::backend& device, const network& net, kernels::dtype activations);
+
+    [[nodiscard]] std::span<const parameter> trained() const { return trained_; }
+    [[nodiscard]] std::span<const running_statistic> statistics() const { return statistics_; }
+    // std::logic_error for an unknown name.
+    [[nodiscard]] const parameter& find(std::string_view name) const;
+    [[nodiscard]] const kernels::tensor_view& statistic(std::string_view name) const;
+
+    // Adam's moments to zero, as at the start of each phase.
+    void clear_moments();
+
+    [[nodiscard]] kernels::backend& device() const { return *device_; }
+
+  private:
+    kernels::backend* device_;
+    std::vector<parameter> trained_;
+    std::vector<running_statistic> statistics_;
+    kernels::device_memory memory_;
+};
+
+// Random start: convolutions normal with variance 2 / (out_channels * kernel^2) (torchvision's ResNet:
+// kaiming, fan-out), linears normal with variance 2 / fan_in (fastai's head: kaiming, fan-in), batch-norm
+// weight 1, bias 0, running mean 0, running variance 1. Each tensor draws from
+// random_key(seed).child("weights").child(name).
+void initialise(parameters& p, std::uint64_t seed);
+
+} // namespace petnet::model

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/plan.hpp"
+
+#include "model/plan_builder.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace petnet::model {
+
+const char* name_of(phase p) noexcept {
+    switch (p) {
+    case phase::frozen:
+        return "frozen";
+    case phase::unfrozen:
+        return "unfrozen";
+    case phase::evaluation:
+        break;
+    }
+    return "evaluation";
+}
+
+plan::plan(parameters& p, const network& net, const plan_options& options)
+    : device_(p.device()), options_(options) {
+    plan_builder(*this, p, net).build();
+}
+
+void plan::bind(std::byte* memory) {
+    const auto place = [&](kernels::tensor_view& view) {
+        if (view.slot != 0) view.data = memory + offsets_[view.slot - 1];
+    };
+    for (node& n : nodes_) {
+        kernels::for_each_operand(
+            n.params, [&](std::string_view, kernels::tensor_view& view, kernels::access) { place(view); });
+        n.prepared = device_.prepare(n.params);
+        workspace_bytes_ = std::max(workspace_bytes_, n.prepared->workspace_bytes());
+    }
+    for (kernels::tensor_view* view :
+         {&pixels_, &image_, &target_, &row_keys_, &settings_, &logits_, &loss_, &row_loss_, &predictions_})
+        place(*view);
+    for (named_gradient& g : gradients_) place(g.view);
+    workspace_ = device_.allocate(workspace_bytes_);
+}
+
+void plan::execute() {
+    for (const node& n : nodes_) n.prepared->execute(workspace_.get());
+}
+
+const kernels::tensor_view& plan::gradient(std::string_view name) const {
+    const auto found = std::ranges::find(gradients_, name, &named_gradient::name);
+    if (found == gradients_.end())
+        throw std::logic_error("this plan computes no gradient of " + std::string(name));
+    return found->view;
+}
+
+} // namespace petnet::model

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/image_folder.hpp"
+
+#include "tests/data/test_folder.hpp"
+
+#include <chrono>
+#include <fstream>
+
+using namespace petnet;
+using namespace petnet::data;
+using petnet::test::jpeg_start;
+using petnet::test::message_of;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> names_of(const image_folder& folder) {
+    std::vector<std::string> names;
+    for (const photo_entry& photo : folder.photos) names.push_back(photo.name);
+    return names;
+}
+
+class image_folder_test : public ::testing::Test {
+  protected:
+    test::temporary_folder folder_;
+};
+
+} // namespace
+
+TEST_F(image_folder_test, content_decides_and_names_are_sorted_by_bytes) {
+    folder_.write("b.jpg", jpeg_start);
+    folder_.write("B.jpg", jpeg_start);
+    folder_.write("sub/deep/z.jpeg", "GIF89a");
+    folder_.write("no_extension", "\x89PNG\r\n\x1a\n");
+    folder_.write("\xc3\xa9t\xc3\xa9.jpg", jpeg_start);
+    folder_.write("Abyssinian_1.mat", "MATLAB 5.0 MAT-file");
+    folder_.write("notes.txt", "BM is how a BMP begins, and a sentence can");
+    folder_.write("empty.JPG", "");
+    folder_.write("page.jpg", "<html>");
+    folder_.write("._b.jpg", std::string_view("\0\5\x16\7", 4));
+    const image_folder found = open_image_folder(folder_.path());
+    EXPECT_THAT(names_of(found),
+                ElementsAre("B.jpg", "b.jpg", "no_extension", "sub/deep/z.jpeg", "\xc3\xa9t\xc3\xa9.jpg"));
+    EXPECT_THAT(found.skipped, ElementsAre("._b.jpg", "Abyssinian_1.mat", "notes.txt"));
+    ASSERT_EQ(found.broken.size(), 2U);
+    EXPECT_EQ(found.broken[0].reason, "empty.JPG: the file is empty");
+    EXPECT_EQ(found.broken[1].reason, "page.jpg: not a JPEG, PNG, GIF or BMP image");
+    EXPECT_EQ(found.photos[0].bytes, jpeg_start.size());
+}
+
+TEST_F(image_folder_test, prefers_the_images_subfolder) {
+    folder_.write("images/a.jpg", jpeg_start);
+    folder_.write("annotations/b.jpg", jpeg_start);
+    const image_folder found = open_image_folder(folder_.path());
+    EXPECT_THAT(names_of(found), ElementsAre("a.jpg"));
+    EXPECT_EQ(found.root, folder_.path() / "images");
+}
+
+TEST_F(image_folder_test, follows_links_to_files_but_not_to_folders) {
+    folder_.write("a/real.jpg", jpeg_start);
+    fs::create_symlink(folder_.path() / "a/real.jpg", folder_.path() / "linked.jpg");
+    fs::create_symlink(folder_.path() / "gone.jpg", folder_.path() / "dangling.jpg");
+    fs::create_directory_symlink(folder_.path(), folder_.path() / "a/cycle");
+    EXPECT_THAT(names_of(open_image_folder(folder_.path())), ElementsAre("a/real.jpg", "linked.jpg"));
+}
+
+TEST_F(image_folder_test, refuses_in_plain_words) {
+    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path() / "gone"); }),
+                HasSubstr("no such folder: " + (folder_.path() / "gone").string()));
+    const fs::path file = folder_.write("file.txt", "text");
+    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(file); }),
+                HasSubstr("is not a folder"));
+    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
+                ::testing::AllOf(HasSubstr("no photograph in "), HasSubstr("JPEG, PNG, GIF or BMP")));
+}
+
+TEST_F(image_folder_test, names_what_it_cannot_read) {
+    if (::geteuid() == 0) GTEST_SKIP() << "root may read everything";
+    const fs::path file = folder_.write("secret.jpg", jpeg_start);
+    fs::permissions(file, fs::perms::none);
+    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
+                HasSubstr("secret.jpg"));
+}
+
+TEST_F(image_folder_test, the_fingerprint_tells_a_changed_file) {
+    folder_.write("a.jpg", jpeg_start);
+    folder_.write("b.jpg", jpeg_start);
+    const std::string before = open_image_folder(folder_.path()).fingerprint();
+    EXPECT_EQ(open_image_folder(folder_.path(), 5).fingerprint(), before);
+    fs::last_write_time(folder_.path() / "a.jpg", fs::file_time_type::clock::now() + std::chrono::seconds(5));
+    EXPECT_NE(open_image_folder(folder_.path()).fingerprint(), before);
+}
+
+TEST_F(image_folder_test, lists_twenty_thousand_files_quickly) {
+    constexpr int count = 20'000;
+    for (int i = 0; i < count; ++i)
+        std::ofstream(folder_.path() / (std::to_string(i) + ".jpg")) << jpeg_start;
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(open_image_folder(folder_.path()).photos.size(), std::size_t{count});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    RecordProperty("microseconds_per_file", static_cast<int>(took.count() / count * 1e6));
+    EXPECT_LT(took.count(), 4.0); // ten times what is usual: a busy machine must not fail it
+}
+
+TEST_F(image_folder_test, tolerates_few_broken_ones_and_names_the_first_of_many) {
+    const std::vector<broken_photo> broken{
+        {"a", "a: torn"}, {"b", "b: torn"}, {"c", "c: torn"}, {"d", "d: torn"}};
+    EXPECT_NO_THROW(require_few_broken("F", broken, 400, 0.01));
+    EXPECT_THAT(message_of<input_error>([&] { require_few_broken("F", broken, 399, 0.01); }),
+                ::testing::AllOf(HasSubstr("4 of 399 photographs in F are broken"), HasSubstr("0.01"),
+                                 HasSubstr("a: torn; b: torn; c: torn; ...")));
+    EXPECT_NO_THROW(require_few_broken("F", {}, 0, 0));
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every operation, in every combination of its options, on every backend, at sizes that do not flatter.
+#include "base/random.hpp"
+#include "kernels/problems.hpp"
+#include "tests/kernels/backends.hpp"
+#include "tests/kernels/conformance.hpp"
+#include "tests/support/fill.hpp"
+
+#include <gtest/gtest.h>
+
+namespace petnet::testing {
+namespace {
+
+class conformance_test : public ::testing::TestWithParam<std::tuple<std::string, dtype>> {
+  protected:
+    void SetUp() override {
+        if (!backend_->supports(activations_))
+            GTEST_SKIP() << backend_->name() << " has no native " << name_of(activations_);
+    }
+    void expect(const operation_builder& build) { expect_conformance(*backend_, activations_, build); }
+
+    std::unique_ptr<backend> backend_ = make_backend(std::get<0>(GetParam()));
+    dtype activations_ = std::get<1>(GetParam());
+};
+
+// Batch, channels, height, width: odd and even, one and many, whole and broken blocks of channels.
+const std::vector<shape> activations{{1, 1, 1, 2},  {2, 3, 1, 1},    {3, 3, 8, 7},
+                                     {2, 8, 9, 12}, {1, 16, 15, 15}, {2, 24, 5, 4},
+                                     {3, 40, 7, 7}, {1, 64, 14, 13}, {2, 64, 2, 3}};
+const std::vector<shape> features{{2, 1}, {3, 7}, {6, 20}, {5, 64}, {2, 1024}};
+
+tensor_view like(test_tensors& tensors, const tensor_view& view, bool wanted = true) {
+    return wanted ? tensors.output(view.desc) : tensor_view{};
+}
+tensor_view maybe_input(test_tensors& tensors, std::string_view name, const shape& dims, bool wanted) {
+    return wanted ? tensors.input(name, dims) : tensor_view{};
+}
+shape pooled(const shape& dims) { return {dims[0], dims[1], (dims[2] - 1) / 2 + 1, (dims[3] - 1) / 2 + 1}; }
+
+TEST_P(conformance_test, photo_to_tensor) {
+    for (const shape& dims : {shape{1, 1, 1, 3}, shape{2, 7, 5, 3}, shape{3, 16, 17, 3}})
+        expect([&](test_tensors& tensors) -> operation_params {
+            std::vector<std::byte> pixels(static_cast<std::size_t>(dims.elements()));
+            for (std::size_t i = 0; i < pixels.size(); ++i)
+                pixels[i] = static_cast<std::byte>(random_key(1).bits(i) & 0xFF);
+            return photo_to_tensor{tensors.bytes(dtype::u8, dims, pixels),
+                                   tensors.output(shape{dims[0], 3, dims[1], dims[2]}),
+                                   {0.485F, 0.456F, 0.406F},
+                                   {0.229F, 0.224F, 0.225F}};
+        });
+}
+
+std::vector<convolution_shape> convolutions() {
+    std::vector<convolution_shape> shapes{
+        {1, 1, 5, 7, 1, 3, 1, 1},    {2, 3, 15, 14, 64, 7, 2, 3}, {1, 3, 8, 9, 8, 7, 2, 3},
+        {3, 8, 1, 1, 16, 3, 1, 1},   {2, 16, 9, 11, 24, 3, 1, 1}, {2, 16, 9, 11, 32, 3, 2, 1},
+        {1, 24, 7, 7, 40, 3, 1, 1},  {3, 40, 2, 3, 8, 1, 2, 0},   {2, 64, 14, 14, 64, 3, 1, 1},
+        {1, 64, 8, 7, 128, 1, 2, 0}, {2, 64, 7, 7, 64, 3, 2, 1},  {1, 8, 10, 9, 8, 5, 3, 2}};
+    for (const convolution_problem& problem : resnet34_convolutions)
+        if (problem.name == "conv1" || problem.name.starts_with("layer2.0") || problem.name == "layer4")
+            shapes.push_back(problem.shape);
+    return shapes;
+}
+
+TEST_P(conformance_test, convolution) {
+    for (const convolution_shape& shape : convolutions()) {
+        SCOPED_TRACE("x " + shape.x().text() + ", w " + shape.w().text());
+        expect([&](test_tensors& tensors) -> operation_params {
+            return convolution_forward{shape, tensors.input("x", shape.x()), tensors.weights("w", shape),
+                                       tensors.output(shape.y())};
+        });
+        expect([&](test_tensors& tensors) -> operation_params {
+            return convolution_backward_data{shape, tensors.input("dy", shape.y()),
+                                             tensors.weights("w", shape), tensors.output(shape.x())};
+        });
+        expect([&](test_tensors& tensors) -> operation_params {
+            return convolution_backward_weights{shape, tensors.input("x", shape.x()),
+                                                tensors.input("dy", shape.y()),
+                                                tensors.weights_output(shape)};
+        });
+    }
+}
+
+std::vector<shape> normalised() {
+    std::vector<shape> dims = activations;
+    dims.insert(dims.end(), features.begin(), features.end());
+    dims.push_back(resnet34_batch_norms.back().dims(2));
+    return dims;
+}
+
+// A channel's elements alternate around 0.4 at a distance of 0.5 to 1.5: however few they are, their
+// deviation is not small beside them, and normalising them magnifies no rounding.
+tensor_view spread_input(test_tensors& tensors, const shape& dims) {
+    const std::int64_t height = dims.rank() == 4 ? dims[2] : 1, width = dims.rank() == 4 ? dims[3] : 1;
+    std::vector<double> values(static_cast<std::size_t>(dims.elements()));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto at = static_cast<std::int64_t>(i);
+        const std::int64_t n = at / (dims[1] * height * width), h = at / width % height, w = at % width;
+        const double distance = 0.5 + random_key(1).uniform(i);
+        values[i] = rounded_to_f32(0.4 + ((n + h + w) % 2 == 0 ? distance : -distance));
+    }
+    return tensors.input(dims, values);
+}
+
+// Where y goes: a tensor of its own, x, the residual, or nowhere.
+enum class destination : std::uint8_t { own, x, residual, none };
+
+template <class Op>
+Op normalise(test_tensors& tensors, const shape& dims, bool relu, bool adds, destination to, bool saves) {
+    const std::int64_t channels = dims[1];
+    Op op{spread_input(tensors, dims),
+          tensors.input("gamma", {channels}, 0.2, 1),
+          tensors.input("beta", {channels}, 0.2),
+          tensors.input("mean", {channels}, 0.3),
+          tensors.input("variance", {channels}, 0.1, 1),
+          maybe_input(tensors, "residual", dims, adds),
+          {},
+          saves ? tensors.output({4, channels}) : tensor_view{},
+          relu};
+    if (to == destination::own) op.y = like(tensors, op.x);
+    if (to == destination::x) op.y = op.x;
+    if (to == destination::residual) op.y = op.residual;
+    return op;
+}
+
+TEST_P(conformance_test, batch_norm_forward) {
+    for (const shape& dims : normalised())
+        for (const bool relu : {false, true})
+            for (const bool adds : {false, true})
+                for (const destination to :
+                     {destination::own, destination::x, destination::residual, destination::none}) {
+                    if (to == destination::residual && !adds) continue;
+                    SCOPED_TRACE(dims.text() + (relu ? " relu" : "") + (adds ? " residual" : ""));
+                    expect([&](test_tensors& tensors) -> operation_params {
+                        return normalise<batch_norm_forward>(tensors, dims, relu, adds, to, true);
+                    });
+                }
+}
+
+TEST_P(conformance_test, batch_norm_inference) {
+    for (const shape& dims : normalised())
+        for (const bool relu : {false, true})
+            for (const bool adds : {false, true})
+                for (const destination to : {destination::own, destination::x, destination::residual}) {
+                    if (to == destination::residual && !adds) continue;
+                    SCOPED_TRACE(dims.text() + (relu ? " relu" : "") + (adds ? " residual" : ""));
+                    expect([&](test_tensors& tensors) -> operation_params {
+                        return normalise<batch_norm_inference>(tensors, dims, relu, adds, to, false);
+                    });
+                }
+}
+
+// The stem's two operations of evaluation, one after the other.
+TEST_P(conformance_test, max_pool_of_batch_norm_inference) {
+    for (const shape& dims : activations)
+        expect([&](test_tensors& tensors) -> operation_params {
+            const auto normalised =
+                normalise<batch_norm_inference>(tensors, dims, true, false, destination::none, true);
+            tensors.run(normalised);
+            return max_pool_forward{normalised.x, normalised.saved, tensors.output(pooled(dims)), {}};
+        });
+}
+
+// The gradient's destinations: of their own, dx over dy, dresidual over dy, no dx.
+enum class reuse : std::uint8_t { none, dx_is_dy, dresidual_is_dy, no_dx };
+
+operation_params differentiate(test_tensors& tensors, const shape& dims, bool relu, bool adds, bool two,
+                               bool keeps_y, reuse how) {
+    const auto forward = normalise<batch_norm_forward>(tensors, dims, relu, adds, destination::own, true);
+    tensors.run(forward);
+    batch_norm_backward op{.dy = tensors.input("dy", dims),
+                           .dy2 = maybe_input(tensors, "dy2", dims, two),
+                           .x = forward.x,
+                           .y = keeps_y ? forward.y : tensor_view{},
+                           .gamma = forward.gamma,
+                           .saved = forward.saved,
+                           .dx = {},
+                           .dgamma = tensors.output({dims[1]}),
+                           .dbeta = tensors.output({dims[1]}),
+                           .dresidual = {},
+                           .relu = relu};
+    if (adds) op.dresidual = how == reuse::dresidual_is_dy ? op.dy : like(tensors, op.x);
+    if (how != reuse::no_dx) op.dx = how == reuse::dx_is_dy ? op.dy : like(tensors, op.x);
+    return op;
+}
+
+TEST_P(conformance_test, batch_norm_backward) {
+    for (const shape& dims : normalised())
+        for (const bool relu : {false, true})
+            for (const bool adds : {false, true})
+                for (const bool two : {false, true})
+                    for (const bool keeps_y : {false, true})
+                        for (const reuse how :
+                             {reuse::none, reuse::dx_is_dy, reuse::dresidual_is_dy, reuse::no_dx}) {
+                            if (adds ? how == reuse::dx_is_dy : how == reuse::dresidual_is_dy) continue;
+                            if (relu && adds && !keeps_y) continue;
+                            SCOPED_TRACE(dims.text() + (relu ? " relu" : "") + (adds ? " residual" : "") +
+                                         (two ? " dy2" : "") + (keeps_y ? " y" : "") + " reuse " +
+                                         std::to_string(static_cast<int>(how)));
+                            expect([&](test_tensors& tensors) {
+                                return differentiate(tensors, dims, relu, adds, two, keeps_y, how);
+                            });
+                        }
+}
+
+max_pool_forward pool(test_tensors& tensors, const shape& dims, bool normalises, bool remembers) {
+    const std::int64_t channels = dims[1];
+    max_pool_forward op{.x = tensors.input("x", dims),
+                        .saved = maybe_input(tensors, "saved", {4, channels}, normalises),
+                        .y = tensors.output(pooled(dims)),
+                        .argmax = {}};
+    if (remembers) op.argmax = tensors.output(tensors.on().activation(dtype::u8, pooled(dims)));
+    return op;
+}
+
+TEST_P(conformance_test, max_pool) {
+    for (const shape& dims : activations)
+        for (const bool normalises : {false, true}) {
+            SCOPED_TRACE(dims.text() + (normalises ? " saved" : ""));
+            for (const bool remembers : {false, true})
+                expect([&](test_tensors& tensors) -> operation_params {
+                    return pool(tensors, dims, normalises, remembers);
+                });
+            for (const bool two : {false, true})
+                expect([&](test_tensors& tensors) -> operation_params {
+                    const max_pool_forward forward = pool(tensors, dims, normalises, true);
+                    tensors.run(forward);
+                    return max_pool_backward{tensors.input("dy", pooled(dims)),
+                                             maybe_input(tensors, "dy2", pooled(dims), two), forward.argmax,
+                                             tensors.output(dims)};
+                });
+        }
+}
+
+// Equal values: the first one wins.
+TEST_P(conformance_test, pooling_of_ties) {
+    const shape dims{2, 8, 5, 6};
+    const std::vector<double> ones(static_cast<std::size_t>(dims.elements()), 1.0);
+    expect([&](test_tensors& tensors) -> operation_params {
+        const tensor_view x = tensors.input(dims, ones);
+        const tensor_view argmax = tensors.output(tensors.on().activation(dtype::u8, pooled(dims)));
+        tensors.run(max_pool_forward{x, {}, tensors.output(pooled(dims)), argmax});
+        return max_pool_backward{tensors.input("dy", pooled(dims)), {}, argmax, tensors.output(dims)};
+    });
+    expect([&](test_tensors& tensors) -> operation_params {
+        return concat_pool_forward{tensors.input(dims, ones), tensors.output(shape{2, 16}),
+                                   tensors.output(tensor_desc{dtype::i32, {2, 8}})};
+    });
+}
+
+TEST_P(conformance_test, concat_pool) {
+    for (const shape& dims : activations)
+        for (const bool remembers : {false, true}) {
+            SCOPED_TRACE(dims.text());
+            const shape flat{dims[0], 2 * dims[1]}, maxima{dims[0], dims[1]};
+            expect([&](test_tensors& tensors) -> operation_params {
+                return concat_pool_forward{tensors.input("x", dims), tensors.output(flat),
+                                           remembers ? tensors.output(tensor_desc{dtype::i32, maxima})
+                                                     : tensor_view{}};
+            });
+            expect([&](test_tensors& tensors) -> operation_params {
+                std::vector<std::int32_t> argmax(static_cast<std::size_t>(maxima.elements()));
+                for (std::size_t i = 0; i < argmax.size(); ++i)
+                    argmax[i] =
+                        static_cast<std::int32_t>(static_cast<std::int64_t>(i * 7) % (dims[2] * dims[3]));
+                return concat_pool_backward{tensors.input("dy", flat),
+                                            remembers ? tensors.integers(dtype::i32, maxima, argmax)
+                                                      : tensor_view{},
+                                            tensors.output(dims)};
+            });
+        }
+}
+
+struct linear_case {
+    std::int64_t batch, in, out;
+};
+
+TEST_P(conformance_test, linear) {
+    for (const linear_case& size : {linear_case{1, 1, 1}, linear_case{3, 7, 5}, linear_case{8, 64, 2},
+                                    linear_case{2, 1024, 512}, linear_case{5, 33, 37}})
+        for (const bool relu : {false, true}) {
+            const shape x{size.batch, size.in}, w{size.out, size.in}, y{size.batch, size.out};
+            SCOPED_TRACE("x " + x.text() + ", w " + w.text());
+            const auto forward = [&](test_tensors& tensors) {
+                return linear_forward{tensors.input("x", x), tensors.input("w", w), tensors.output(y), relu};
+            };
+            expect([&](test_tensors& tensors) -> operation_params { return forward(tensors); });
+            expect([&](test_tensors& tensors) -> operation_params {
+                const linear_forward f = forward(tensors);
+                if (relu) tensors.run(f);
+                return linear_backward{f.x,
+                                       f.w,
+                                       relu ? f.y : tensor_view{},
+                                       tensors.input("dy", y),
+                                       tensors.output(x),
+                                       tensors.output(w),
+                                       relu};
+            });
+        }
+}
+
+TEST_P(conformance_test, dropout) {
+    for (const shape& dims : features)
+        for (const double probability : {0.0, 0.25, 0.5})
+            for (const bool in_place : {false, true})
+                expect([&](test_tensors& tensors) -> operation_params {
+                    std::vector<std::uint64_t> keys(static_cast<std::size_t>(dims[0]));
+                    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = random_key(i).value();
+                    const tensor_view x = tensors.input("x", dims);
+                    return kernels::dropout{x, tensors.integers(dtype::u64, {dims[0]}, keys),
+                                            in_place ? x : like(tensors, x), probability, 3};
+                });
+}
+
+TEST_P(conformance_test, softmax_cross_entropy) {
+    enum class gradient : std::uint8_t { none, own, in_place };
+    for (const shape& dims :
+         {shape{1, 1}, shape{7, 2}, shape{3, 31}, shape{5, 33}, shape{64, 37}, shape{2, 1000}})
+        for (const gradient wanted : {gradient::none, gradient::own, gradient::in_place})
+            for (const double deviation : {1.0, 80.0}) {
+                SCOPED_TRACE(dims.text() + " deviation " + std::to_string(deviation));
+                expect([&](test_tensors& tensors) -> operation_params {
+                    std::vector<std::int32_t> target(static_cast<std::size_t>(dims[0]));
+                    for (std::size_t i = 0; i < target.size(); ++i)
+                        target[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i * 5) % dims[1]);
+                    const tensor_view logits = tensors.input("logits", dims, deviation);
+                    return kernels::softmax_cross_entropy{logits,
+                                                          tensors.integers(dtype::i32, {dims[0]}, target),
+                                                          tensors.output({1}),
+                                                          tensors.output({dims[0]}),
+                                                          tensors.output(tensor_desc{dtype::i32, {dims[0]}}),
+                                                          wanted == gradient::none  ? tensor_view{}
+                                                          : wanted == gradient::own ? like(tensors, logits)
+                                                                                    : logits};
+                });
+            }
+}
+
+// A target outside the classes: the row's loss and the mean are NaN, other rows are as they were.
+TEST_P(conformance_test, softmax_cross_entropy_of_unknown_target) {
+    for (const std::int32_t unknown : {-1, 3, 1'000'000})
+        expect([&](test_tensors& tensors) -> operation_params {
+            return kernels::softmax_cross_entropy{
+                tensors.input("logits", {2, 3}),
+                tensors.integers(dtype::i32, {2}, std::vector<std::int32_t>{unknown, 1}),
+                tensors.output({1}),
+                tensors.output({2}),
+                tensors.output(tensor_desc{dtype::i32, {2}}),
+                {}};
+        });
+}
+
+TEST_P(conformance_test, adam_step) {
+    expect([&](test_tensors& tensors) -> operation_params {
+        kernels::adam_step op;
+        op.settings = tensors.input(shape{2, adam_settings_columns},
+                                    std::vector<double>{2e-3, 0.95, 0.05, 0.01, 1e-4, 0.85, 0.3, 0.3});
+        const auto add = [&](const auto& make, std::int64_t row, bool decay) {
+            op.parameters.push_back(
+                {make("p", 1.0), make("g", 0.1), make("m", 0.1), make("v", 0.0), row, decay});
+            std::vector<double> squares = tensors.values(op.parameters.back().v);
+            for (std::size_t i = 0; i < squares.size(); ++i) squares[i] = static_cast<double>(i % 5) * 0.25;
+            tensors.on().write(op.parameters.back().v, std::span<const double>(squares));
+        };
+        for (const std::int64_t count : {1, 7, 64, 1000})
+            add([&](std::string_view name,
+                    double deviation) { return tensors.input(name, {count}, deviation); },
+                count % 2, count > 7);
+        const convolution_shape shape{1, 3, 8, 8, 24, 7, 2, 3};
+        add([&](std::string_view name, double deviation) { return tensors.weights(name, shape, deviation); },
+            1, true);
+        return op;
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(every_backend, conformance_test,
+                         ::testing::Combine(::testing::ValuesIn(available_backends()),
+                                            ::testing::Values(dtype::f32, dtype::bf16)),
+                         [](const auto& tested) {
+                             return test_name(std::get<0>(tested.param)) + "_" +
+                                    name_of(std::get<1>(tested.param));
+                         });
+
+} // namespace
+} // namespace petnet::testing

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole fine_tune(1) against the record of fastai's own Learner (golden/README.md): six steps with losses,
+// gradient norms, learning rates and momentum, then every parameter and running statistic, and the logits of
+// the validation set.
+//
+// Limits. float32: three times the largest departure of PyTorch itself over its memory formats, thread counts
+// and instruction sets (docs/numerics.md has the table; trace_spread.py repeats it). golden/README.md's
+// smaller figures are from one such configuration: Adam's first steps turn rounding noise in small gradients
+// into full steps. float64: nothing is left but the rounding of what was recorded in float32.
+#include "kernels/backend.hpp"
+#include "model/parameters.hpp"
+#include "model/plan.hpp"
+#include "model/weights/weight_file.hpp"
+#include "tests/support/golden.hpp"
+#include "train/metrics.hpp"
+#include "train/schedule.hpp"
+
+#include "base/random.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace petnet;
+
+namespace {
+
+struct limits {
+    double frozen_loss, loss, frozen_norm, norm, frozen_tensor_norm, tensor_norm, parameter_l2, moved_l2,
+        statistics, logits, train_loss;
+};
+constexpr limits float32_limits{2e-4, 5e-2, 1.6e-3, 4.5e-2, 1.5e-2, 1.7e-1, 1.1e-4, 5e-2, 2e-2, 2.5e-2, 5e-2};
+constexpr limits float64_limits{1e-9, 1e-9, 1e-9, 1e-9, 1e-8, 1e-8, 1e-9, 1e-7, 1e-8, 1e-6, 2e-6};
+
+// golden/README.md, "Formula weights".
+std::vector<double> formula(const std::string& name, const kernels::shape& dims, const std::string& tag) {
+    const std::uint64_t seed = fnv1a_64(name + tag);
+    std::vector<double> values(static_cast<std::size_t>(dims.elements()));
+    const double scale =
+        std::sqrt(6.0 / (static_cast<double>(dims.elements()) / static_cast<double>(dims[0])));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::uint64_t z = splitmix64_finalise(seed + (i + 1) * 0x9E3779B97F4A7C15ULL);
+        const double u = static_cast<double>(z >> 40) / 16777216.0 * 2 - 1;
+        double value = 0;
+        if (name.ends_with("running_mean"))
+            value = 0;
+        else if (name.ends_with("running_var"))
+            value = 1;
+        else if (dims.rank() > 1)
+            value = u * scale;
+        else
+            value = name.ends_with("weight") ? 1 + 0.1 * u : 0.1 * u;
+        values[i] = static_cast<double>(static_cast<float>(value));
+    }
+    return values;
+}
+
+double l2(const std::vector<double>& values) {
+    double sum = 0;
+    for (const double v : values) sum += v * v;
+    return std::sqrt(sum);
+}
+
+class trace {
+  public:
+    trace(const std::string& backend_name, const limits& allowed)
+        : record_(nlohmann::json::parse(std::ifstream(petnet::testing::golden_dir() / "fine_tune.json"))),
+          inputs_(model::read_weight_file(petnet::testing::golden_dir() / "fine_tune.safetensors")),
+          allowed_(allowed),
+          device_(kernels::make_backend(backend_name)) {
+        model::network_config config;
+        config.classes = record_.at("classes");
+        config.head_dropout_1 = config.head_dropout_2 = 0;
+        network_ = model::make_resnet(config);
+        parameters_ = std::make_unique<model::parameters>(*device_, network_, kernels::dtype::f32);
+        const std::string tag = record_.at("weights_tag");
+        for (const auto& p : parameters_->trained()) fill(p.name, p.value, tag);
+        for (const auto& s : parameters_->statistics()) fill(s.name, s.value, tag);
+    }
+
+    void run() {
+        check_groups();
+        const std::int64_t batch = record_.at("batch_size");
+        const auto batches = static_cast<std::int64_t>(inputs_.find("train_x")->shape[0]) / batch;
+        std::size_t step = 0, epoch = 0;
+        for (const train::training_phase& phase : train::fine_tune_phases(1, 2e-3, 1)) {
+            const bool frozen = phase.kind == model::phase::frozen;
+            model::plan plan(*parameters_, network_, plan_options(phase.kind, batch));
+            const kernels::device_memory memory = device_->allocate(plan.memory_bytes());
+            plan.bind(memory.get());
+            parameters_->clear_moments();
+            train::smoothed_loss smoothed;
+            for (std::int64_t b = 0; b < batches; ++b, ++step) {
+                const train::hyperparameters h = phase.at(b, batches);
+                const auto settings = train::adam_settings(h, b + 1);
+                device_->write(plan.settings(), std::span<const double>(settings));
+                feed(plan, "train", b * batch, batch);
+                plan.execute();
+                smoothed.add(loss_of(plan));
+                check_step(step, plan, h, frozen);
+            }
+            const auto& expected = record_.at("epochs_train_valid_error").at(epoch++);
+            EXPECT_NEAR(smoothed.value(), expected.at(0), allowed_.train_loss * expected.at(0).get<double>());
+        }
+        EXPECT_EQ(step, record_.at("steps").size());
+        check_parameters();
+        check_validation();
+    }
+
+  private:
+    void fill(const std::string& name, const kernels::tensor_view& view, const std::string& tag) {
+        const auto values = formula(name, view.desc.dims, tag);
+        device_->write(view, std::span<const double>(values));
+    }
+
+    model::plan_options plan_options(model::phase kind, std::int64_t batch) const {
+        return {.kind = kind,
+                .batch = batch,
+                .height = record_.at("height"),
+                .width = record_.at("width"),
+                .from_pixels = false};
+    }
+
+    void feed(model::plan& plan, const std::string& set, std::int64_t first, std::int64_t count) {
+        const auto x = inputs_.find(set + "_x")->to_float64();
+        const auto y = inputs_.find(set + "_y")->to_float64();
+        const auto image = static_cast<std::size_t>(plan.image().desc.dims.elements() / count);
+        device_->write(plan.image(), std::span(x).subspan(static_cast<std::size_t>(first) * image,
+                                                          static_cast<std::size_t>(count) * image));
+        std::vector<std::int32_t> target;
+        for (std::int64_t i = 0; i < count; ++i)
+            target.push_back(static_cast<std::int32_t>(y[static_cast<std::size_t>(first + i)]));
+        device_->write_bytes(plan.target(), std::as_bytes(std::span(target)));
+    }
+
+    std::vector<double> values_of(const kernels::tensor_view& view) const {
+        std::vector<double> values(static_cast<std::size_t>(view.desc.dims.elements()));
+        device_->read(view, std::span<double>(values));
+        return values;
+    }
+    double loss_of(const model::plan& plan) const { return values_of(plan.loss())[0]; }
+
+    // The groups and what decays in them, as fastai split them.
+    void check_groups() const {
+        const auto& groups = record_.at("param_groups");
+        std::size_t count = 0;
+        for (std::size_t g = 0; g < groups.size(); ++g)
+            for (std::size_t i = 0; i < groups[g].size(); ++i, ++count) {
+                const model::parameter& p = parameters_->find(groups[g][i].get<std::string>());
+                EXPECT_EQ(p.group, g) << p.name;
+                EXPECT_EQ(p.decays(), record_.at("weight_decay_applies")[g][i].get<bool>()) << p.name;
+            }
+        EXPECT_EQ(count, parameters_->trained().size());
+    }
+
+    void check_step(std::size_t index, const model::plan& plan, const train::hyperparameters& h,
+                    bool frozen) const {
+        const auto& expected = record_.at("steps").at(index);
+        SCOPED_TRACE("step " + std::to_string(index));
+        EXPECT_EQ(expected.at("phase"), model::name_of(plan.options().kind));
+        for (std::size_t g = 0; g < h.lr.size(); ++g) {
+            EXPECT_NEAR(h.lr[g], expected.at("groups")[g].at("lr"), 1e-9);
+            EXPECT_NEAR(h.mom, expected.at("groups")[g].at("mom"), 1e-9);
+        }
+        const double loss = expected.at("loss");
+        EXPECT_NEAR(loss_of(plan), loss, (frozen ? allowed_.frozen_loss : allowed_.loss) * std::abs(loss));
+        double sum = 0;
+        for (const auto& [name, norm] : expected.at("grad_l2").items()) {
+            const double actual = l2(values_of(plan.gradient(name)));
+            sum += actual * actual;
+            EXPECT_NEAR(actual, norm.get<double>(),
+                        (frozen ? allowed_.frozen_tensor_norm : allowed_.tensor_norm) * norm.get<double>())
+                << name;
+        }
+        const double norm = expected.at("grad_norm");
+        EXPECT_NEAR(std::sqrt(sum), norm, (frozen ? allowed_.frozen_norm : allowed_.norm) * norm);
+    }
+
+    void check_parameters() const {
+        const std::string tag = record_.at("weights_tag");
+        for (const auto& [name, expected] : record_.at("params_after").items()) {
+            const kernels::tensor_view& view = parameters_->find(name).value;
+            std::vector<double> values = values_of(view);
+            EXPECT_NEAR(l2(values), expected.at("l2").get<double>(),
+                        allowed_.parameter_l2 * expected.at("l2").get<double>())
+                << name;
+            const auto start = formula(name, view.desc.dims, tag);
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] -= start[i];
+            EXPECT_NEAR(l2(values), expected.at("moved_l2").get<double>(),
+                        allowed_.moved_l2 * expected.at("moved_l2").get<double>())
+                << name;
+        }
+        for (const auto& [name, expected] : record_.at("buffers_after").items()) {
+            const auto values = values_of(parameters_->statistic(name));
+            double sum = 0, magnitude = 0;
+            for (const double v : values) {
+                sum += v;
+                magnitude += std::abs(v);
+            }
+            EXPECT_NEAR(sum, expected.at("sum").get<double>(), allowed_.statistics * magnitude) << name;
+        }
+    }
+
+    void check_validation() {
+        const auto count = static_cast<std::int64_t>(inputs_.find("valid_x")->shape[0]);
+        model::plan plan(*parameters_, network_, plan_options(model::phase::evaluation, count));
+        const kernels::device_memory memory = device_->allocate(plan.memory_bytes());
+        plan.bind(memory.get());
+        feed(plan, "valid", 0, count);
+        plan.execute();
+        const auto logits = values_of(plan.logits());
+        const auto expected = inputs_.find("valid_logits_after")->to_float64();
+        ASSERT_EQ(logits.size(), expected.size());
+        double largest = 0;
+        for (const double v : expected) largest = std::max(largest, std::abs(v));
+        for (std::size_t i = 0; i < logits.size(); ++i)
+            EXPECT_NEAR(logits[i], expected[i], allowed_.logits * largest) << i;
+
+        const auto& epoch = record_.at("epochs_train_valid_error").back();
+        EXPECT_NEAR(loss_of(plan), epoch.at(1).get<double>(), allowed_.logits * epoch.at(1).get<double>());
+        std::vector<std::int32_t> predictions(static_cast<std::size_t>(count));
+        device_->read_bytes(plan.predictions(), std::as_writable_bytes(std::span(predictions)));
+        const auto target = inputs_.find("valid_y")->to_float64();
+        double wrong = 0;
+        for (std::size_t i = 0; i < predictions.size(); ++i)
+            wrong += predictions[i] != static_cast<std::int32_t>(target[i]);
+        EXPECT_NEAR(wrong / static_cast<double>(count), epoch.at(2).get<double>(), 1e-6);
+    }
+
+    nlohmann::json record_;
+    model::weight_file inputs_;
+    limits allowed_;
+    std::unique_ptr<kernels::backend> device_;
+    model::network network_;
+    std::unique_ptr<model::parameters> parameters_;
+};
+
+} // namespace
+
+TEST(fine_tune_trace, golden_reference) { trace("reference", float32_limits).run(); }
+TEST(fine_tune_trace, golden_reference_double) { trace("reference-double", float64_limits).run(); }
+TEST(fine_tune_trace, golden_cpu) {
+    for (const kernels::backend_status& status : kernels::list_backends())
+        if (status.name == "cpu" && !status.available) GTEST_SKIP() << status.text;
+    trace("cpu", float32_limits).run();
+}

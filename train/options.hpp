@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace petnet::train {
+
+// `petnet train`'s options; interface.md gives their meaning, the help texts in app/ repeat it.
+struct train_options {
+    std::filesystem::path data; // empty: the embedded sample
+    std::string labels = "cat-dog";
+    std::string
+        weights; // "imagenet", "embedded", "random" or a file; empty: embedded with the sample, else imagenet
+    std::int64_t size = 224;
+    std::string recipe = "basic";
+    std::int64_t epochs = 1, freeze_epochs = 1;
+    double lr = 2e-3;
+    std::int64_t batch_size = 64;
+    double valid_pct = 0.2;
+    std::filesystem::path valid_list; // empty: split by valid_pct
+    std::uint64_t seed = 42;
+    std::string device = "auto", precision = "auto";
+    int threads = 0; // 0: all that the process may use
+    double max_bad_images = 0.01;
+    std::filesystem::path output = "outputs";
+    std::string resume = "auto"; // "auto", "never" or a checkpoint file
+};
+
+} // namespace petnet::train

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole `petnet train`: options in, an output folder out.
+#pragma once
+
+#include "train/observer.hpp"
+#include "train/options.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace petnet::train {
+
+// What is known before the first step, for the user to read.
+struct run_summary {
+    std::string data, weights; // where they come from, in words
+    std::string device, precision;
+    std::size_t photographs = 0, skipped = 0, broken = 0, train = 0, valid = 0;
+    std::vector<std::string> classes;
+    double guess_error = 0; // of always answering the larger class, over the validation photographs
+    std::filesystem::path output,
+        moved_to; // moved_to: where an earlier run in `output` went; empty: none was there
+    bool resumed = false;
+    std::int64_t resumed_epoch = 0, epochs = 0; // over the whole run
+};
+
+class run_observer : public observer {
+  public:
+    virtual void on_start(const run_summary& /*summary*/) {}
+};
+
+struct run_result {
+    bool finished = false; // false: stopped on request, with a checkpoint saved
+    std::filesystem::path model;
+};
+
+// Errors as in base/errors.hpp. `stop_requested` is asked after every step.
+[[nodiscard]] run_result run_training(const train_options& options, run_observer& listener,
+                                      const std::function<bool()>& stop_requested);
+
+} // namespace petnet::train
