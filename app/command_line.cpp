@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fmt/core.h>
 #include <fstream>
 
@@ -69,7 +70,10 @@ std::vector<std::string> with_config(const CLI::App& program, std::vector<std::s
         if (arguments[i] == "--config" && i + 1 < arguments.size()) file = arguments[i + 1];
         if (arguments[i].starts_with("--config=")) file = arguments[i].substr(9);
     }
+    if (const char* named = std::getenv("PETNET_CONFIG"); file.empty() && named != nullptr) file = named;
     if (file.empty() || arguments.empty()) return arguments;
+    if (program.get_subcommand(arguments.front())->get_option_no_throw("--config") == nullptr)
+        return arguments;
     std::ifstream stream(file);
     if (!stream) throw input_error("cannot read the settings file " + file);
     std::vector<CLI::ConfigItem> items;
@@ -91,7 +95,9 @@ std::vector<std::string> with_config(const CLI::App& program, std::vector<std::s
         const auto known = option_names(*program.get_subcommand(arguments.front()));
         if (std::ranges::find(known, option) == known.end())
             throw usage_error(file + ": unknown setting " + item.name + suggestion(nearest(option, known)));
-        if (given(option)) continue;
+        const auto replaced = [&](const CLI::Option* other) { return given(other->get_name()); };
+        const CLI::Option* setting = program.get_subcommand(arguments.front())->get_option(option);
+        if (given(option) || std::ranges::any_of(setting->get_excludes(), replaced)) continue;
         for (const std::string& value : item.inputs) added.push_back(option + "=" + value);
     }
     arguments.insert(arguments.end(), added.begin(), added.end());

@@ -7,12 +7,19 @@
 #include <cstdio>
 #include <exception>
 #include <fmt/core.h>
+#include <system_error>
 
 using namespace petnet;
 
 namespace {
 
 constexpr int bug = 70;
+
+// Standard output is buffered: a full disk behind it shows only here.
+void flush_output() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+        throw environment_error("standard output cannot be written");
+}
 
 int run(int argc, char** argv) {
     CLI::App program(
@@ -29,6 +36,7 @@ int run(int argc, char** argv) {
     app::add_inspect(program, status);
     app::add_doctor(program, status);
     app::parse(program, argc, argv);
+    flush_output();
     return status.code;
 }
 
@@ -38,12 +46,22 @@ int main(int argc, char** argv) {
     try {
         return run(argc, argv);
     } catch (const CLI::Success& asked) { // --help, --version: the text is in the exception
-        return app::print_answer(asked);
+        try {
+            const int code = app::print_answer(asked);
+            flush_output();
+            return code;
+        } catch (const std::exception& e) {
+            fmt::print(stderr, "petnet: {}\n", e.what());
+            return environment_error("").exit_code();
+        }
     } catch (const error& e) {
         fmt::print(stderr, "petnet: {}\n", e.what());
         return e.exit_code();
     } catch (const std::bad_alloc&) {
         fmt::print(stderr, "petnet: out of memory: a smaller --batch-size or --size needs less\n");
+        return environment_error("").exit_code();
+    } catch (const std::system_error& e) { // no more threads, standard output closed, ...
+        fmt::print(stderr, "petnet: the system refused: {}\n", e.what());
         return environment_error("").exit_code();
     } catch (const std::exception& e) {
         fmt::print(stderr, "petnet: this is a bug, please report it: {}\n", e.what());

@@ -83,7 +83,10 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Training", "--lr", o.lr, "base learning rate, as fastai's fine_tune");
     add("Training", "--batch-size", o.batch_size, "photographs per step");
     add("Training", "--seed", o.seed,
-        "of the split, the order, the crops, the head and dropout; same seed, same bits");
+        "of the split, the order, the crops, the head and dropout; same seed, same bits")
+        ->check([](const std::string& text) {
+            return text.find('-') == std::string::npos ? "" : "must not be negative"; // CLI11 would wrap it
+        });
 
     add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
     add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32 or bf16");
@@ -93,10 +96,13 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
         "file");
-    command->add_option("--config", arguments->config, "settings file (TOML or INI): batch-size = 32")
+    with_environment(
+        command->add_option("--config", arguments->config, "settings file (TOML or INI): batch-size = 32"))
         ->option_text("FILE")
         ->group("Files");
-    command->add_flag("--quiet", arguments->quiet, "only the table of epochs")->group("Files");
+    command->add_flag("--quiet", arguments->quiet, "only the table of epochs")
+        ->group("Files")
+        ->envname("PETNET_QUIET");
     command->footer(
         "Every option can also come from the environment (PETNET_BATCH_SIZE=32) or from --config.\n"
         "Examples:\n"

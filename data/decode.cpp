@@ -69,6 +69,18 @@ void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb
     }
 }
 
+std::size_t decode_bytes(std::span<const std::byte> bytes) {
+    try {
+        const image_format format = format_of(bytes);
+        if (format == image_format::none) return 0;
+        return std::min(max_decode_bytes, format == image_format::jpeg
+                                              ? detail::decode_bytes_jpeg(bytes)
+                                              : detail::decode_bytes_by_stb(bytes, format));
+    } catch (const decode_error&) {
+        return 0;
+    }
+}
+
 rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name) {
     rgb_image image;
     decode(bytes, display_name, image);

@@ -46,4 +46,7 @@ inline constexpr std::size_t max_decode_bytes = 450'000'000;
 void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image);
 [[nodiscard]] rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name);
 
+// The memory that decoding will take, about and at most max_decode_bytes; 0 where the header is refused.
+[[nodiscard]] std::size_t decode_bytes(std::span<const std::byte> bytes);
+
 } // namespace petnet::data

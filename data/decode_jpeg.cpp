@@ -69,6 +69,7 @@ class jpeg_decoder {
     }
     [[nodiscard]] std::size_t width() const { return info_.image_width; }
     [[nodiscard]] std::size_t height() const { return info_.image_height; }
+    [[nodiscard]] bool has_several_scans() { return jpeg_has_multiple_scans(&info_) != 0; }
     [[nodiscard]] bool is_cmyk() const { return info_.num_components == 4; }
 
     // `pixels` (height, width, 3); `cmyk_row` (width, 4), only used where is_cmyk().
@@ -155,6 +156,13 @@ class jpeg_decoder {
 };
 
 } // namespace
+
+std::size_t decode_bytes_jpeg(std::span<const std::byte> bytes) {
+    jpeg_decoder decoder(bytes);
+    decoder.read_header();
+    // The pixels; with several scans also all coefficients, two bytes each.
+    return decoder.width() * decoder.height() * (decoder.has_several_scans() ? 9 : 3);
+}
 
 void decode_jpeg(std::span<const std::byte> bytes, rgb_image& image) {
     jpeg_decoder decoder(bytes);

@@ -89,6 +89,15 @@ std::size_t pixels_per_byte(image_format format) {
 
 } // namespace
 
+std::size_t decode_bytes_by_stb(std::span<const std::byte> bytes, image_format format) {
+    if (bytes.size() > INT_MAX) return 0;
+    petnet_stb_set_budget(max_decode_bytes);
+    const image_size size = size_of(bytes, format);
+    if (size.height != 0 && size.width > max_decode_bytes / size.height) return max_decode_bytes;
+    // The pixels, stb_image's own, and before them the unpacked data, of at most four channels of two bytes.
+    return size.width * size.height * 12;
+}
+
 void decode_by_stb(std::span<const std::byte> bytes, image_format format, rgb_image& image) {
     if (bytes.size() > INT_MAX) throw decode_error("a file of more than 2 GB");
     petnet_stb_set_budget(max_decode_bytes);

@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <unistd.h>
 
 namespace petnet::data {
@@ -18,6 +19,41 @@ std::size_t half_of_memory() {
     if (pages <= 0 || page_bytes <= 0) return std::size_t{1} << 30;
     return static_cast<std::size_t>(pages) * static_cast<std::size_t>(page_bytes) / 2;
 }
+
+// A share of the memory that all threads of the process may take for decoding: max_decode_bytes together,
+// so that a folder of huge pictures takes as much as one of them. Small photographs never wait.
+class decode_share {
+  public:
+    explicit decode_share(std::size_t bytes) : bytes_(std::min(bytes, max_decode_bytes)) {
+        std::unique_lock lock(mutex());
+        freed().wait(lock, [this] { return taken() + bytes_ <= max_decode_bytes; });
+        taken() += bytes_;
+    }
+    ~decode_share() {
+        {
+            const std::lock_guard lock(mutex());
+            taken() -= bytes_;
+        }
+        freed().notify_all();
+    }
+    decode_share(const decode_share&) = delete; // counted
+    decode_share& operator=(const decode_share&) = delete;
+
+  private:
+    static std::mutex& mutex() {
+        static std::mutex it;
+        return it;
+    }
+    static std::condition_variable& freed() {
+        static std::condition_variable it;
+        return it;
+    }
+    static std::size_t& taken() {
+        static std::size_t it = 0;
+        return it;
+    }
+    std::size_t bytes_;
+};
 
 } // namespace
 
@@ -57,15 +93,22 @@ std::shared_ptr<const half_resized> photo_store::read(std::size_t index, bool fi
     try {
         const std::vector<std::byte> bytes = read_file(folder_.path_of(index), largest_file);
         if (first_time && options_.hash_contents) hash = sha256(bytes);
-        decode(bytes, folder_.photos[index].name, image);
-        if (half_resized_bytes(image.width, image.height, options_.image_size) > max_decode_bytes)
-            throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
-        pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));
+        const decode_share share(decode_bytes(bytes));
+        try {
+            decode(bytes, folder_.photos[index].name, image);
+            if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() >
+                max_decode_bytes)
+                throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
+            pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));
+        } catch (const input_error&) {
+            if (image.pixels.capacity() > storage_kept) image = {};
+            throw;
+        }
+        if (image.pixels.capacity() > storage_kept) image = {};
     } catch (const input_error& problem) {
         remember_broken(index, problem.what());
         return nullptr;
     }
-    if (image.pixels.capacity() > storage_kept) image = {};
     if (!first_time) return pixels;
 
     const std::lock_guard lock(mutex_);

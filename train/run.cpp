@@ -40,6 +40,18 @@ class observers final : public observer {
     std::array<observer*, 2> all_;
 };
 
+// JSON and safetensors hold UTF-8 only; file names on a disk may hold anything.
+bool is_utf8(const std::string& text) {
+    try {
+        static_cast<void>(json(text).dump());
+        return true;
+    } catch (const json::type_error&) {
+        return false;
+    }
+}
+
+std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
 void check(const train_options& options) {
     const auto require = [](bool holds, const char* rule) {
         if (!holds) throw usage_error(rule);
@@ -53,7 +65,13 @@ void check(const train_options& options) {
     require(options.lr > 0 && options.lr < 100, "--lr must be above 0");
     require(options.batch_size >= 2,
             "--batch-size must be at least 2: batch normalisation needs more than one photograph");
-    require(options.threads >= 0, "--threads must not be negative");
+    constexpr std::int64_t most_epochs = 1'000'000; // their steps can be counted in 64 bits
+    require(options.epochs <= most_epochs && options.freeze_epochs <= most_epochs,
+            "--epochs and --freeze-epochs must not exceed 1000000");
+    require(options.threads >= 0 && options.threads <= 1024, "--threads must be between 0 and 1024");
+    require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
+            "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
+    require(is_utf8(options.labels), "--labels must be UTF-8 text");
     require(options.precision == "auto" || options.precision == "fp32" || options.precision == "bf16",
             "--precision must be auto, fp32 or bf16 (fp16 needs the cuda device)");
 }
@@ -117,7 +135,7 @@ std::string identity_of(json options, const std::string& data, const std::string
     for (const char* free : {"data", "weights", "valid_list", "threads", "output"}) options.erase(free);
     std::string validation;
     for (const std::size_t index : split.valid) validation += folder.photos[index].name + "\n";
-    const std::string text = options.dump() + data + weights + sha256(std::as_bytes(std::span(validation)));
+    const std::string text = dumped(options) + data + weights + sha256(std::as_bytes(std::span(validation)));
     return sha256(std::as_bytes(std::span(text)));
 }
 
@@ -130,6 +148,17 @@ double guess_error(const std::vector<std::int32_t>& labels, const data::photo_sp
     const auto right =
         std::ranges::count_if(split.valid, [&](std::size_t i) { return labels[i] == largest; });
     return 1.0 - static_cast<double>(right) / static_cast<double>(split.valid.size());
+}
+
+// A checkpoint is a file from outside like any other.
+void require_position(const training_position& at, const std::vector<training_phase>& phases,
+                      std::int64_t steps_per_epoch, const std::filesystem::path& file) {
+    const bool within = at.phase >= 0 && at.phase < static_cast<std::int64_t>(phases.size()) &&
+                        at.epoch >= 0 && at.epoch < phases[static_cast<std::size_t>(at.phase)].epochs &&
+                        at.step_in_epoch >= 0 && at.step_in_epoch <= steps_per_epoch && at.step >= 0 &&
+                        at.train_loss.count >= 0;
+    if (!within)
+        throw input_error(file.string() + " is damaged: it says to continue where this run has no step");
 }
 
 std::string now_utc() {
@@ -156,9 +185,23 @@ run_result run_training(const train_options& options, run_observer& listener,
     const std::filesystem::path data_folder = options.data.empty() ? sample_folder() : options.data;
     data::image_folder folder = data::open_image_folder(data_folder);
     const data::photo_labels labels = data::label_photos(folder, rule);
+    for (const std::string& name : labels.class_names)
+        if (!is_utf8(name))
+            throw input_error("the class name \"" + name +
+                              "\" is not UTF-8 text: rename its files or folder");
     const data::photo_split split =
         options.valid_list.empty() ? data::random_split(folder.photos.size(), options.valid_pct, options.seed)
                                    : data::split_by_list(folder, options.valid_list);
+
+    // All that can be refused is refused before the output folder is touched.
+    const std::size_t steps_per_epoch = data::batch_count(data::pass::train, split.train.size(),
+                                                          static_cast<std::size_t>(options.batch_size));
+    if (steps_per_epoch == 0)
+        throw usage_error("the " + std::to_string(split.train.size()) +
+                          " training photographs do not fill one batch of " +
+                          std::to_string(options.batch_size) + ": choose a smaller --batch-size");
+    data::require_few_broken(folder.root, folder.broken, folder.photos.size() + folder.broken.size(),
+                             options.max_bad_images);
 
     const weight_source source = find_weights(options);
     const std::unique_ptr<kernels::backend> device = kernels::make_backend(
@@ -223,6 +266,8 @@ run_result run_training(const train_options& options, run_observer& listener,
     data::photo_store photos(std::move(folder), {.image_size = static_cast<std::size_t>(options.size),
                                                  .max_broken = options.max_bad_images});
 
+    output.write_run(record); // first: a restart knows by it whose folder this is
+
     training_position position;
     std::uint64_t metrics_bytes = 0;
     const std::vector<training_phase> phases =
@@ -230,7 +275,8 @@ run_result run_training(const train_options& options, run_observer& listener,
     if (output.resumed()) {
         position = output.resumed()->info.position;
         metrics_bytes = output.resumed()->info.metrics_bytes;
-        model::restore_state(parameters, output.resumed()->state, "the checkpoint");
+        require_position(position, phases, static_cast<std::int64_t>(steps_per_epoch), output.resumed_from());
+        model::restore_state(parameters, output.resumed()->state, output.resumed_from().string());
         summary.resumed = true;
         for (std::int64_t i = 0; i < position.phase; ++i)
             summary.resumed_epoch += phases[static_cast<std::size_t>(i)].epochs;
@@ -253,12 +299,19 @@ run_result run_training(const train_options& options, run_observer& listener,
                      both);
     summary.epochs = tuner.epochs();
     output.write_valid_list(validation_names);
-    output.write_run(record);
     listener.on_start(summary);
 
     checkpoint_writer checkpoints(output.checkpoint_file());
     const double seconds_to_first_step = seconds();
+    std::size_t broken_told = summary.broken;
     const auto save = [&](const training_position& at, bool end_of_epoch) {
+        if (const std::vector<data::broken_photo> broken = photos.broken(); broken.size() > broken_told) {
+            broken_told = broken.size();
+            listener.on_warning(
+                std::to_string(broken_told) +
+                " photographs are broken and were left out; run.json names them, the first is " +
+                broken.front().reason);
+        }
         if (at.phase == static_cast<std::int64_t>(phases.size())) return; // the model itself comes next
         checkpoints.write(parameters, {at, output.identity(), metrics.bytes()});
         if (!end_of_epoch) checkpoints.wait();

@@ -16,22 +16,38 @@
 
 namespace petnet::train {
 
+// Keeps two runs from writing to one folder; the system lets go of it however the process ends.
+class folder_lock {
+  public:
+    // environment_error where another run holds it.
+    explicit folder_lock(const std::filesystem::path& folder);
+    ~folder_lock();
+    folder_lock(const folder_lock&) = delete; // owns a descriptor
+    folder_lock& operator=(const folder_lock&) = delete;
+
+  private:
+    int descriptor_ = -1;
+};
+
 class run_folder {
   public:
     // Makes the folder ready for a run of the given identity, a text that two runs share exactly when one may
     // continue the other:
-    //   resume "auto"   an unfinished run of the same identity in it is continued; anything else that lies
-    //   there
-    //                   is moved to FOLDER.1 (.2, ...), which `moved_to` then names
-    //   resume "never"  whatever lies there is moved
-    //   a file          that checkpoint is continued, whatever lies in the folder is moved; input_error if it
-    //   is no
+    //   resume "auto"   an unfinished run of the same identity in it is continued, from its beginning where
+    //   it
+    //                   has no checkpoint yet; another run is moved to FOLDER.1 (.2, ...), which `moved_to`
+    //                   then names
+    //   resume "never"  any run in it is moved
+    //   a file          that checkpoint is continued, any run in the folder is moved; input_error if it is no
     //                   checkpoint or one of another identity
-    // environment_error where the folder cannot be made or written to.
+    // Files that are no run's stay where they are: then, or where the folder cannot be renamed, a run in it
+    // is moved to FOLDER/FOLDER.1. environment_error where the folder cannot be made or written to, or
+    // another process is using it.
     run_folder(std::filesystem::path folder, const std::string& resume, std::string identity);
 
     [[nodiscard]] const std::filesystem::path& path() const { return folder_; }
     [[nodiscard]] const std::optional<checkpoint>& resumed() const { return resumed_; }
+    [[nodiscard]] const std::filesystem::path& resumed_from() const { return resumed_from_; }
     void forget_resumed() { resumed_.reset(); } // its tensors, once they are restored
     [[nodiscard]] const std::filesystem::path& moved_to() const {
         return moved_to_;
@@ -53,8 +69,9 @@ class run_folder {
   private:
     void move_away();
 
-    std::filesystem::path folder_, moved_to_;
+    std::filesystem::path folder_, moved_to_, resumed_from_;
     std::string identity_;
+    std::optional<folder_lock> lock_;
     std::optional<checkpoint> resumed_;
 };
 

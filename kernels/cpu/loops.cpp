@@ -85,17 +85,22 @@ void apply(const T* x, const T* residual, T* y, std::int64_t rows, std::int64_t 
 template <typename T, typename Body>
 inline void with_gradient(const incoming_gradient<T>& in, const T* x, std::int64_t channels,
                           const Body& body) {
-    const auto single = [&in](std::int64_t i) { return load(in.dy[i]); };
-    const auto both = [&in](std::int64_t i) { return load(in.dy[i]) + load(in.dy2[i]); };
+    // Pointers by value and both sides of each choice computed: the compiler may then select lane by lane.
+    const auto single = [dy = in.dy](std::int64_t i) { return load(dy[i]); };
+    const auto both = [dy = in.dy, dy2 = in.dy2](std::int64_t i) { return load(dy[i]) + load(dy2[i]); };
     const auto cut = [&](auto width, auto total) {
         if (in.y != nullptr)
-            body(width, [&](std::int64_t i, std::int64_t) { return load(in.y[i]) > 0.0F ? total(i) : 0.0F; });
+            body(width, [total, y = in.y](std::int64_t i, std::int64_t) {
+                const float g = total(i);
+                return load(y[i]) > 0.0F ? g : 0.0F;
+            });
         else if (in.scale != nullptr)
-            body(width, [&](std::int64_t i, std::int64_t c) {
-                return in.scale[c] * load(x[i]) + in.shift[c] > 0.0F ? total(i) : 0.0F;
+            body(width, [total, x, scale = in.scale, shift = in.shift](std::int64_t i, std::int64_t c) {
+                const float g = total(i);
+                return scale[c] * load(x[i]) + shift[c] > 0.0F ? g : 0.0F;
             });
         else
-            body(width, [&](std::int64_t i, std::int64_t) { return total(i); });
+            body(width, [total](std::int64_t i, std::int64_t) { return total(i); });
     };
     for_width(channels, [&](auto width) {
         if (in.dy2 != nullptr)
@@ -153,42 +158,47 @@ void max_pool_row(const T* const rows[3], std::int64_t width, std::int64_t chann
                   const float* __restrict scale, const float* __restrict shift, T* __restrict y,
                   std::uint8_t* __restrict argmax) {
     const std::int64_t out_width = (width - 1) / 2 + 1;
-    constexpr std::int64_t group = 16; // channels whose running maxima stay in registers
-    const auto run = [&](std::int64_t column, std::int64_t first, auto lanes, auto value) {
-        float best[group];
-        std::uint32_t where[group];
+    // The running maxima of a group of channels stay in the first-level cache while the window's taps pass
+    // by.
+    constexpr std::int64_t group = 64;
+    alignas(64) float best[group];
+    alignas(64) std::uint32_t where[group];
+    const auto pool = [&](std::int64_t column, std::int64_t first, auto lanes, auto value) {
         for (std::int64_t l = 0; l < lanes; ++l) {
             best[l] = -__builtin_inff();
             where[l] = 0;
         }
-        for (std::uint32_t r = 0; r < 3; ++r) {
-            if (rows[r] == nullptr) continue;
-            for (std::uint32_t s = 0; s < 3; ++s) {
-                const std::int64_t w = 2 * column + static_cast<std::int64_t>(s) - 1;
-                if (w < 0 || w >= width) continue;
-                const T* x = rows[r] + w * channels + first;
-                for (std::int64_t l = 0; l < lanes; ++l) {
-                    const float v = value(load(x[l]), first + l);
-                    const bool wins = (v > best[l]) | (v != v);
-                    best[l] = wins ? v : best[l];
-                    where[l] = wins ? 3 * r + s : where[l];
-                }
+        for (std::uint32_t tap = 0; tap < 9; ++tap) {
+            const T* row = rows[tap / 3];
+            const std::int64_t w = 2 * column + static_cast<std::int64_t>(tap % 3) - 1;
+            if (row == nullptr || w < 0 || w >= width) continue;
+            const T* x = row + w * channels + first;
+#pragma omp simd
+            for (std::int64_t l = 0; l < lanes; ++l) {
+                const float v = value(load(x[l]), first + l), before = best[l];
+                // As numbers: gcc 12 does not vectorise the same with bools. A NaN wins, as in PyTorch.
+                const std::uint32_t wins = (v > before ? 1U : 0U) | (v != v ? 1U : 0U);
+                best[l] = wins != 0 ? v : before;
+                where[l] = wins != 0 ? tap : where[l];
             }
         }
         const std::int64_t at = column * channels + first;
+#pragma omp simd
         for (std::int64_t l = 0; l < lanes; ++l) store(y[at + l], best[l]);
-        if (argmax != nullptr)
-            for (std::int64_t l = 0; l < lanes; ++l) argmax[at + l] = static_cast<std::uint8_t>(where[l]);
+        if (argmax == nullptr) return;
+#pragma omp simd
+        for (std::int64_t l = 0; l < lanes; ++l) argmax[at + l] = static_cast<std::uint8_t>(where[l]);
     };
     const auto row = [&](auto value) {
         for (std::int64_t column = 0; column < out_width; ++column) {
             std::int64_t first = 0;
-            for (; first + group <= channels; first += group) run(column, first, constant<group>{}, value);
-            if (first < channels) run(column, first, channels - first, value);
+            for (; first + group <= channels; first += group) pool(column, first, constant<group>{}, value);
+            if (first < channels)
+                for_width(channels - first, [&](auto lanes) { pool(column, first, lanes, value); });
         }
     };
     if (scale != nullptr)
-        row([&](float x, std::int64_t c) {
+        row([scale, shift](float x, std::int64_t c) {
             const float a = scale[c] * x + shift[c];
             return a < 0.0F ? 0.0F : a;
         });
@@ -203,6 +213,7 @@ void max_pool_backward_row(const typename loops<T>::pool_gradient sources[2], st
     constexpr std::int64_t group = 16;
     const auto run = [&](std::int64_t w, std::int64_t first, auto lanes) {
         float sum[group];
+#pragma omp simd
         for (std::int64_t l = 0; l < lanes; ++l) sum[l] = 0.0F;
         for (int i = 0; i < 2; ++i) {
             const auto& source = sources[i];
@@ -212,16 +223,22 @@ void max_pool_backward_row(const typename loops<T>::pool_gradient sources[2], st
                 const auto tap = static_cast<std::uint32_t>(3 * source.tap_row) +
                                  static_cast<std::uint32_t>(w + 1 - 2 * column);
                 const std::int64_t at = column * channels + first;
+                const auto add = [&](auto total) {
+#pragma omp simd
+                    for (std::int64_t l = 0; l < lanes; ++l) {
+                        const float g = total(at + l);
+                        sum[l] += source.argmax[at + l] == tap ? g : 0.0F;
+                    }
+                };
                 if (source.dy2 == nullptr)
-                    for (std::int64_t l = 0; l < lanes; ++l)
-                        sum[l] += source.argmax[at + l] == tap ? load(source.dy[at + l]) : 0.0F;
+                    add([dy = source.dy](std::int64_t element) { return load(dy[element]); });
                 else
-                    for (std::int64_t l = 0; l < lanes; ++l)
-                        sum[l] += source.argmax[at + l] == tap
-                                      ? load(source.dy[at + l]) + load(source.dy2[at + l])
-                                      : 0.0F;
+                    add([dy = source.dy, dy2 = source.dy2](std::int64_t element) {
+                        return load(dy[element]) + load(dy2[element]);
+                    });
             }
         }
+#pragma omp simd
         for (std::int64_t l = 0; l < lanes; ++l) store(dx[w * channels + first + l], sum[l]);
     };
     for (std::int64_t w = 0; w < width; ++w) {

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Folders that are not what they should be: of photographs, for the output, on a full disk.
+#include "tests/app/folders.hpp"
+
+#include <csignal>
+#include <sys/mount.h>
+#include <unistd.h>
+
+using namespace petnet::testing;
+
+namespace {
+
+class folders : public work_folder {
+  protected:
+    // Peak memory without any plan of the training, which these runs do not come to.
+    static void expect_modest(const outcome& result) { expect_peak_below(result, 500); }
+    void expect_refused(const arguments& words, int code, const std::vector<std::string>& parts) {
+        const outcome result = run(words);
+        EXPECT_TRUE(refused(result, code, parts));
+        expect_modest(result);
+    }
+};
+
+// A file system in memory for the length of a test.
+class small_disk {
+  public:
+    small_disk(fs::path folder, const char* options) : folder_(std::move(folder)) {
+        fs::create_directories(folder_);
+        mounted_ = ::mount("petnet-test", folder_.c_str(), "tmpfs", 0, options) == 0;
+    }
+    ~small_disk() {
+        if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
+    }
+    small_disk(const small_disk&) = delete; // owns a mount
+    small_disk& operator=(const small_disk&) = delete;
+    [[nodiscard]] bool mounted() const { return mounted_; }
+    [[nodiscard]] bool make_read_only() const {
+        return ::mount("petnet-test", folder_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+    }
+
+  private:
+    fs::path folder_;
+    bool mounted_ = false;
+};
+
+constexpr const char* no_mount = "mounting a file system needs the rights of an administrator";
+
+TEST_F(folders, of_photographs) {
+    expect_refused({"train", "--data", at("none"), "--weights", "random"}, 3, {at("none")});
+    fs::create_directories(at("empty"));
+    expect_refused({"train", "--data", at("empty"), "--weights", "random"}, 3,
+                   {at("empty"), "no photograph"});
+    write("text/readme.txt", "no photograph");
+    expect_refused({"train", "--data", at("text"), "--weights", "random"}, 3, {at("text"), "no photograph"});
+    expect_refused({"train", "--data", write("file", "x").string(), "--weights", "random"}, 3,
+                   {"not a folder"});
+    expect_refused({"inspect", at("none")}, 3, {at("none")});
+    expect_refused({"inspect", at("empty")}, 3, {at("empty")});
+}
+
+TEST_F(folders, of_one_class) {
+    const std::string data = photographs("d");
+    std::vector<fs::path> dogs;
+    for (const fs::directory_entry& entry : fs::directory_iterator(data))
+        if (std::islower(entry.path().filename().string()[0]) != 0) dogs.push_back(entry.path());
+    ASSERT_FALSE(dogs.empty());
+    for (const fs::path& dog : dogs) fs::remove(dog);
+    expect_refused(training(data, "o"), 3, {"\"cat\"", "two classes"});
+    expect_refused(training(data, "o", {"--labels", "folder"}), 3, {"\"d\"", "two classes"});
+    EXPECT_FALSE(fs::exists(at("o")));
+}
+
+TEST_F(folders, with_labels_that_do_not_fit) {
+    const std::string data = photographs("d");
+    expect_refused(training(data, "o", {"--labels", "color"}), 2, {"color", "regex=RE"});
+    expect_refused(training(data, "o", {"--labels", "regex=("}), 2, {"not a valid regular expression"});
+    expect_refused(training(data, "o", {"--labels", "regex=abc"}), 2, {"no group"});
+    expect_refused(training(data, "o", {"--labels", "regex=(z{9})"}), 3, {"does not fit"});
+    expect_refused(training(data, "o", {"--labels", "regex=(\xff)"}), 2, {"UTF-8"});
+    fs::copy_file(fs::directory_iterator(data)->path(), folder() / "d" / "nobreed.jpg");
+    expect_refused(training(data, "o", {"--labels", "breed"}), 3, {"nobreed.jpg", "breed"});
+    write("e/\xe9t\xe9/x.bmp", "");
+    fs::remove(folder() / "e/\xe9t\xe9/x.bmp");
+    fs::copy_file(fs::directory_iterator(data)->path(), folder() / "e/\xe9t\xe9" / "a.jpg");
+    fs::create_directories(at("e/winter"));
+    fs::copy_file(fs::directory_iterator(data)->path(), folder() / "e/winter/a.jpg");
+    expect_refused(training(at("e"), "o", {"--labels", "folder"}), 3, {"UTF-8"});
+    EXPECT_FALSE(fs::exists(at("o")));
+}
+
+TEST_F(folders, with_lists_that_do_not_fit) {
+    const std::string data = photographs("d");
+    expect_refused(training(data, "o", {"--valid-list", at("none.txt")}), 3, {"none.txt"});
+    expect_refused(training(data, "o", {"--valid-list", data}), 3, {data});
+    write("list.txt", "\nno_such_photo.jpg\n");
+    expect_refused(training(data, "o", {"--valid-list", at("list.txt")}), 3,
+                   {"list.txt, line 2", "no_such_photo.jpg"});
+    write("list.txt", "\n");
+    expect_refused(training(data, "o", {"--valid-list", at("list.txt")}), 3, {"no photograph to validate"});
+    expect_refused(training(data, "o", {"--valid-list", at("list.txt"), "--valid-pct", ".3"}), 2,
+                   {"--valid"});
+    expect_refused(training(data, "o", {"--batch-size", "64"}), 2, {"16", "64", "smaller --batch-size"});
+    expect_refused(training(data, "o", {"--valid-pct", "0.01"}), 3, {"--valid-pct"});
+    EXPECT_FALSE(fs::exists(at("o")));
+}
+
+TEST_F(folders, an_option_refused_late_leaves_the_earlier_run_alone) {
+    const std::string data = photographs("d");
+    write("o/run.json", "{}");
+    write("o/model.safetensors", "earlier");
+    expect_refused(training(data, "o", {"--batch-size", "64"}), 2, {"--batch-size"});
+    write("d/broken_1.jpg", "nothing");
+    expect_refused(training(data, "o"), 3, {"broken_1.jpg"});
+    EXPECT_EQ(model_of("o"), "earlier");
+    EXPECT_FALSE(fs::exists(at("o.1")));
+}
+
+TEST_F(folders, the_output_is_a_file) {
+    const std::string data = photographs("d");
+    write("o", "precious");
+    expect_refused(training(data, "o"), 4, {at("o"), "it is a file"});
+    expect_refused(training(data, "o/below"), 4, {at("o/below")});
+    EXPECT_EQ(content_of(at("o")), "precious");
+}
+
+TEST_F(folders, the_output_cannot_be_written) {
+    const std::string data = photographs("d");
+    const small_disk disk(folder() / "disk", "size=1m");
+    if (!disk.mounted()) GTEST_SKIP() << no_mount;
+    write("disk/o/run.json", "{}");
+    ASSERT_TRUE(disk.make_read_only());
+    expect_refused(training(data, "disk/new"), 4, {at("disk/new"), "Read-only file system"});
+    expect_refused(training(data, "disk/o"), 4, {at("disk/o")});
+}
+
+TEST_F(folders, the_output_belongs_to_somebody_else) {
+    const std::string data = photographs("d");
+    fs::create_directories(at("closed"));
+    fs::permissions(at("closed"), fs::perms::owner_all);
+    surroundings nobody;
+    if (::geteuid() == 0) {
+        nobody.wrapper = {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
+        if (run({"--version"}, nobody).code != 0) GTEST_SKIP() << "no way to run as another user: setpriv";
+    } else {
+        fs::permissions(at("closed"), fs::perms::owner_read | fs::perms::owner_exec);
+    }
+    const outcome result = run(training(data, "closed/o"), nobody);
+    EXPECT_TRUE(refused(result, 4, {at("closed/o"), "ermission denied"}));
+    fs::permissions(at("closed"), fs::perms::owner_all);
+}
+
+// The whole of training's output is about 350 MB: each size fills up at another file.
+TEST_F(folders, the_disk_is_full) {
+    const std::string data = photographs("d");
+    {
+        const small_disk probe(folder() / "probe", "size=1m");
+        if (!probe.mounted()) GTEST_SKIP() << no_mount;
+    }
+    const std::vector<std::pair<const char*, std::string>> sizes{
+        {"size=0,nr_inodes=3", ""},        // not even a file
+        {"size=4k", ""},                   // a part of the log
+        {"size=60m", "state.safetensors"}, // a part of the checkpoint
+        {"size=300m", ""},                 // the checkpoint, but not the model beside it
+    };
+    for (const auto& [size, file] : sizes) {
+        const std::string name = "disk" + std::string(size).substr(5, 3);
+        const small_disk disk(folder() / name, size);
+        ASSERT_TRUE(disk.mounted());
+        const outcome result = run(training(data, name + "/o", {"--quiet"}));
+        EXPECT_EQ(result.code, 4) << size;
+        EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;
+        EXPECT_NE(result.err.find(at(name + "/o") + "/" + (file.empty() ? "" : "checkpoint/" + file)),
+                  std::string::npos)
+            << size << ": " << result.err;
+        EXPECT_NE(result.err.find("No space left on device"), std::string::npos) << result.err;
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(at(name)))
+            EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
+        EXPECT_FALSE(fs::exists(at(name + "/o/model.safetensors")));
+    }
+}
+
+TEST_F(folders, a_mount_point_keeps_every_earlier_run) {
+    const std::string data = photographs("d", 8);
+    const small_disk disk(folder() / "disk", "size=1g");
+    if (!disk.mounted()) GTEST_SKIP() << no_mount;
+    for (const char* seed : {"1", "2", "3"}) {
+        const outcome result = run(training(data, "disk", {"--epochs", "0", "--seed", seed}));
+        ASSERT_EQ(result.code, 0) << result.err;
+    }
+    EXPECT_EQ(record_of("disk").at("seed"), 3);
+    EXPECT_EQ(record_of("disk/disk.1").at("seed"), 1);
+    EXPECT_EQ(record_of("disk/disk.2").at("seed"), 2);
+}
+
+TEST_F(folders, what_is_no_run_stays_where_it_is) {
+    const std::string data = photographs("home/d", 8);
+    write("home/letter.txt", "dear");
+    for (const char* seed : {"1", "2"}) {
+        const outcome result = run(training(data, "home", {"--epochs", "0", "--seed", seed}));
+        ASSERT_EQ(result.code, 0) << result.err;
+    }
+    EXPECT_EQ(content_of(at("home/letter.txt")), "dear");
+    EXPECT_TRUE(fs::exists(data));
+    EXPECT_EQ(record_of("home").at("seed"), 2);
+    EXPECT_EQ(record_of("home/home.1").at("seed"), 1);
+    const outcome here = run({"train", "--data", "d", "--weights", "random", "--size", "32", "--batch-size",
+                              "4", "--epochs", "0", "--output", "."},
+                             {.folder = at("home")});
+    EXPECT_EQ(here.code, 0) << here.err;
+    EXPECT_EQ(record_of("home/run.1").at("seed"), 2);
+}
+
+} // namespace

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a training prints, and the files it leaves: interface.md promises both to scripts.
+#include "base/files.hpp"
+#include "model/weights/weight_file.hpp"
+#include "tests/app/folders.hpp"
+
+#include <cmath>
+#include <fcntl.h>
+#include <pty.h>
+#include <regex>
+#include <set>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace petnet::testing;
+
+namespace {
+
+class output : public work_folder {};
+
+std::set<std::string> keys(const nlohmann::json& object) {
+    std::set<std::string> names;
+    for (const auto& [key, value] : object.items()) names.insert(key);
+    return names;
+}
+
+TEST_F(output, printed_as_fastai_prints_it) {
+    const outcome result = run(training(photographs("d"), "o", {"--epochs", "2"}));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const std::string header = "epoch  train_loss  valid_loss  error_rate  time";
+    const std::vector<std::string> lines = lines_of(result.out);
+    ASSERT_EQ(lines.size(), 5U) << result.out;
+    EXPECT_EQ(lines[0], header);
+    EXPECT_EQ(lines[2], header);
+    const std::regex row(R"((\d+) +(\d+\.\d{6}) +(\d+\.\d{6}) +(\d\.\d{6}) +\d\d:\d\d)");
+    int epoch = 0;
+    for (const std::size_t at : {1U, 3U, 4U}) {
+        std::smatch found;
+        ASSERT_TRUE(std::regex_match(lines[at], found, row)) << lines[at];
+        EXPECT_EQ(found[1], std::to_string(epoch++));
+    }
+    EXPECT_EQ((result.out + result.err).find('\r'), std::string::npos) << "a bar where there is no terminal";
+    EXPECT_EQ((result.out + result.err).find('\033'), std::string::npos);
+    for (const char* part : {"16 to train, 4 to validate", "cat, dog", "Weights   random", "Device    "})
+        EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.err;
+
+    const outcome quiet = run(training(photographs("e"), "q", {"--quiet", "--epochs", "0"}));
+    EXPECT_EQ(quiet.err, "");
+    EXPECT_EQ(lines_of(quiet.out).size(), 2U);
+    const outcome by_environment =
+        run(training(at("e"), "r", {"--epochs", "0"}), {.environment = {{"PETNET_QUIET", "1"}}});
+    EXPECT_EQ(by_environment.err, "");
+}
+
+TEST_F(output, a_bar_on_a_terminal) {
+    arguments words = training(photographs("d"), "o");
+    words.insert(words.begin(), PETNET_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    int terminal = -1;
+    const pid_t process = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    ASSERT_GE(process, 0);
+    if (process == 0) {
+        ::execv(argv[0], argv.data());
+        ::_exit(127);
+    }
+    std::string shown;
+    char buffer[4096];
+    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
+        shown.append(buffer, static_cast<std::size_t>(got));
+    ::close(terminal);
+    int status = 0;
+    ASSERT_EQ(::waitpid(process, &status, 0), process);
+    EXPECT_EQ(status, 0);
+    EXPECT_TRUE(std::regex_search(
+        shown, std::regex(R"(\repoch 1/2 \[#* *\] 4/4  loss \d+\.\d{4}  \d+ img/s  \d\d:\d\d left)")))
+        << shown;
+    EXPECT_NE(shown.find("\rvalidating ["), std::string::npos) << shown;
+    EXPECT_NE(shown.find("\r\033[K"), std::string::npos) << "the bar stays behind";
+}
+
+TEST_F(output, metrics) {
+    const outcome result = run(training(photographs("d"), "o"));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const std::set<std::string> of_step{"step", "phase", "epoch", "loss", "lr", "mom", "images_per_second"};
+    const std::set<std::string> of_epoch{"epoch",      "phase",      "train_loss",
+                                         "valid_loss", "error_rate", "seconds"};
+    std::int64_t steps = 0, epochs = 0;
+    for (const nlohmann::json& object : metrics_of("o")) {
+        EXPECT_EQ(object.at("phase"), epochs == 0 ? "frozen" : "unfrozen");
+        EXPECT_EQ(object.at("epoch"), epochs);
+        if (object.contains("step")) {
+            EXPECT_EQ(keys(object), of_step);
+            EXPECT_EQ(object.at("step"), steps++);
+            EXPECT_EQ(object.at("lr").size(), 3U);
+            EXPECT_TRUE(std::isfinite(object.at("loss").get<double>()));
+            EXPECT_GT(object.at("images_per_second").get<double>(), 0);
+        } else {
+            const std::set<std::string> found = keys(object);
+            EXPECT_TRUE(std::includes(found.begin(), found.end(), of_epoch.begin(), of_epoch.end()))
+                << object;
+            ++epochs;
+        }
+    }
+    EXPECT_EQ(steps, 8);
+    EXPECT_EQ(epochs, 2);
+}
+
+TEST_F(output, run_record) {
+    const std::string data = photographs("d");
+    const outcome result = run(training(data, "o", {"--seed", "3"}));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const nlohmann::json record = record_of("o");
+    EXPECT_EQ(record.at("status"), "finished");
+    EXPECT_EQ(record.at("seed"), 3);
+    EXPECT_EQ(record.at("options").at("batch_size"), 4);
+    EXPECT_EQ(record.at("options").at("data"), data);
+    EXPECT_EQ(record.at("classes"), nlohmann::json({"cat", "dog"}));
+    EXPECT_TRUE(run({"--version"}).out == "petnet " + record.at("petnet").get<std::string>() + "\n");
+    EXPECT_FALSE(record.at("device").get<std::string>().empty());
+    EXPECT_EQ(record.at("data").at("sha256").get<std::string>().size(), 64U);
+    EXPECT_EQ(record.at("weights").at("sha256"), "random");
+    EXPECT_GT(record.at("seconds").at("total").get<double>(),
+              record.at("seconds").at("to_first_step").get<double>());
+    const std::string model = model_of("o");
+    EXPECT_EQ(record.at("model_sha256"), petnet::sha256(std::as_bytes(std::span(model))));
+    EXPECT_FALSE(fs::exists(at("o/checkpoint")));
+}
+
+TEST_F(output, model_file) {
+    const outcome result = run(training(photographs("d"), "o", {"--labels", "breed", "--valid-pct", "0.5"}));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const auto file = petnet::model::read_weight_file(folder() / "o" / "model.safetensors");
+    const auto classes = nlohmann::json::parse(file.metadata.at("classes"));
+    EXPECT_EQ(classes, record_of("o").at("classes"));
+    EXPECT_GT(classes.size(), 2U);
+    EXPECT_EQ(file.metadata.at("size"), "32");
+    EXPECT_EQ(file.metadata.at("recipe"), "basic");
+    const auto mean = nlohmann::json::parse(file.metadata.at("mean"));
+    const auto deviation = nlohmann::json::parse(file.metadata.at("std"));
+    EXPECT_NEAR(mean.at(0).get<double>(), 0.485, 1e-6);
+    EXPECT_NEAR(deviation.at(2).get<double>(), 0.225, 1e-6);
+    std::size_t convolutions = 0;
+    for (const auto& tensor : file.tensors) {
+        EXPECT_EQ(tensor.dtype, petnet::model::weight_dtype::f32) << tensor.name;
+        EXPECT_FALSE(tensor.name.starts_with("adam.")) << tensor.name;
+        if (tensor.shape.size() == 4) ++convolutions;
+    }
+    EXPECT_EQ(convolutions, 36U);
+    for (const char* name :
+         {"conv1.weight", "bn1.running_mean", "layer1.2.bn2.bias", "layer2.0.downsample.1.weight",
+          "layer4.2.conv2.weight", "head.bn1.weight", "head.bn2.running_var"})
+        EXPECT_NE(file.find(name), nullptr) << name;
+    ASSERT_NE(file.find("head.fc2.weight"), nullptr);
+    EXPECT_EQ(file.find("head.fc2.weight")->shape,
+              (std::vector<std::int64_t>{static_cast<std::int64_t>(classes.size()), 512}));
+    EXPECT_EQ(file.find("head.fc1.weight")->shape, (std::vector<std::int64_t>{512, 1024}));
+    // It is a start for another training, with its head for the same classes.
+    arguments words = training(at("d"), "p", {"--labels", "breed", "--epochs", "0", "--valid-pct", "0.5"});
+    *std::find(words.begin(), words.end(), "random") = at("o/model.safetensors");
+    EXPECT_EQ(run(words).code, 0);
+}
+
+TEST_F(output, the_list_of_validation_photographs_gives_the_same_run) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "o")).code, 0);
+    EXPECT_EQ(lines_of(content_of(at("o/valid.txt"))).size(), 4U);
+    const outcome again = run(training(data, "p", {"--valid-list", at("o/valid.txt")}));
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(content_of(at("p/valid.txt")), content_of(at("o/valid.txt")));
+    EXPECT_EQ(record_of("p").at("model_sha256"), record_of("o").at("model_sha256"));
+    EXPECT_TRUE(model_of("p") == model_of("o"));
+}
+
+TEST_F(output, names_that_are_no_utf_8_are_no_trouble) {
+    const std::string data = photographs("d", 8);
+    fs::copy_file(fs::directory_iterator(data)->path(), folder() / "d" / "caf\xe9_1.jpg");
+    write("d/caf\xe9_2.jpg", "broken");
+    const outcome result = run(training(data, "o\xe9", {"--epochs", "0", "--max-bad-images", "0.5"}));
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(nlohmann::json::parse(content_of(at("o\xe9/run.json"))).at("broken").size(), 1U);
+}
+
+TEST_F(output, on_the_reference_device) {
+    const outcome result =
+        run({"train", "--data", photographs("d", 6), "--weights", "random", "--size", "32", "--batch-size",
+             "2", "--valid-pct", "0.4", "--device", "reference", "--epochs", "0", "--output", at("o")});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_TRUE(record_of("o").at("device").get<std::string>().starts_with("reference"));
+}
+
+TEST_F(output, two_backends_side_by_side_agree) {
+    arguments words = training(
+        photographs("d", 6), "o",
+        {"--device", "check:cpu,reference", "--epochs", "0", "--batch-size", "2", "--valid-pct", "0.4"});
+    *std::find(words.begin(), words.end(), "random") = "embedded";
+    const outcome result = run(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err.find("Warning"), std::string::npos) << result.err;
+}
+
+} // namespace

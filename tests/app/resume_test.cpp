@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same bits again: twice, after an interruption, after any number of kills.
+#include "base/random.hpp"
+#include "tests/app/folders.hpp"
+
+#include <csignal>
+#include <thread>
+
+using namespace petnet::testing;
+
+namespace {
+
+class resume : public work_folder {
+  protected:
+    // Every step and epoch once and in order, with the same numbers.
+    void expect_same_run(const std::string& output, const std::string& expected) const {
+        EXPECT_TRUE(model_of(output) == model_of(expected)) << "another model";
+        EXPECT_FALSE(model_of(expected).empty());
+        const std::vector<nlohmann::json> actual_log = metrics_of(output),
+                                          expected_log = metrics_of(expected);
+        ASSERT_EQ(actual_log.size(), expected_log.size());
+        for (std::size_t i = 0; i < actual_log.size(); ++i)
+            for (const char* key :
+                 {"step", "epoch", "phase", "loss", "lr", "mom", "train_loss", "valid_loss", "error_rate"})
+                EXPECT_EQ(actual_log[i].value(key, nlohmann::json()),
+                          expected_log[i].value(key, nlohmann::json()))
+                    << key << " in line " << i + 1;
+    }
+
+    // Starts `words`, sends `signal` once the log has `lines` lines; whether it came in time.
+    outcome interrupted(const arguments& words, const std::string& output, int signal,
+                        std::size_t lines) const {
+        program running(words);
+        const fs::path log = folder() / output / "metrics.jsonl";
+        EXPECT_TRUE(running.wait_until([&] { return lines_of(content_of(log)).size() >= lines; }));
+        const auto sent = std::chrono::steady_clock::now();
+        running.signal(signal);
+        const outcome result = running.end();
+        EXPECT_LT(std::chrono::steady_clock::now() - sent, std::chrono::seconds(sanitized() ? 60 : 5));
+        return result;
+    }
+
+    [[nodiscard]] std::vector<std::string> temporaries() const {
+        std::vector<std::string> found;
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder()))
+            if (entry.path().string().find(".tmp") != std::string::npos) found.push_back(entry.path());
+        return found;
+    }
+};
+
+TEST_F(resume, two_runs_give_the_same_bits) {
+    const std::string data = photographs("d");
+    for (const char* precision : {"fp32", "auto"}) {
+        const std::string a = std::string("a_") + precision, b = std::string("b_") + precision;
+        for (const std::string& output : {a, b}) {
+            arguments words = training(data, output);
+            *std::find(words.begin(), words.end(), "fp32") = precision;
+            const outcome result = run(words);
+            ASSERT_EQ(result.code, 0) << result.err;
+        }
+        expect_same_run(b, a);
+    }
+    ASSERT_EQ(run(training(data, "other", {"--seed", "43"})).code, 0);
+    EXPECT_FALSE(model_of("other") == model_of("a_fp32")) << "the seed changes nothing";
+}
+
+TEST_F(resume, after_a_signal) {
+    const std::string data = photographs("d");
+    // A photograph whose place in its batch another one takes, before and after the interruption alike.
+    write("d/Broken_1.jpg", content_of(fs::directory_iterator(data)->path()).substr(0, 3000));
+    const arguments more{"--epochs", "3", "--max-bad-images", "0.2"};
+    const outcome whole = run(training(data, "whole", more));
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    const std::vector<std::pair<int, std::size_t>> cases{{SIGTERM, 2}, {SIGINT, 5}, {SIGTERM, 12}};
+    for (const auto& [signal, lines] : cases) {
+        const std::string output = "o" + std::to_string(lines);
+        const arguments words = training(data, output, more);
+        const outcome stopped = interrupted(words, output, signal, lines);
+        ASSERT_EQ(stopped.code, 128 + signal) << stopped.err;
+        EXPECT_NE(stopped.err.find("the same command continues"), std::string::npos) << stopped.err;
+        EXPECT_TRUE(fs::exists(at(output + "/checkpoint/state.safetensors")));
+        EXPECT_FALSE(fs::exists(at(output + "/model.safetensors")));
+        EXPECT_EQ(record_of(output).at("status"), "interrupted");
+        const outcome continued = run(words);
+        ASSERT_EQ(continued.code, 0) << continued.err;
+        EXPECT_NE(continued.err.find("Resuming  in epoch"), std::string::npos) << continued.err;
+        EXPECT_FALSE(fs::exists(at(output + ".1")));
+        expect_same_run(output, "whole");
+    }
+}
+
+TEST_F(resume, after_many_signals) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "whole")).code, 0);
+    const arguments words = training(data, "o/");
+    // One step or one batch of validation at a time: the signal waits when training begins.
+    int runs = 0;
+    for (std::size_t lines = 1;; lines = metrics_of("o").size() + 1, ++runs) {
+        ASSERT_LT(runs, 30);
+        const outcome result = interrupted(words, "o", SIGTERM, lines);
+        if (result.code == 0) break;
+        ASSERT_EQ(result.code, 143) << result.err;
+    }
+    EXPECT_GE(runs, 3);
+    expect_same_run("o", "whole");
+}
+
+TEST_F(resume, after_ten_kills) {
+    const std::string data = photographs("d");
+    const arguments more{"--epochs", "4"};
+    const outcome whole = run(training(data, "whole", more));
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    const arguments words = training(data, "o", more);
+    const petnet::random_key key = petnet::random_key(20).child("kill");
+    int kills = 0;
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        program running(words);
+        const auto delay = std::chrono::duration<double>(key.uniform(i) * 0.7 * whole.seconds);
+        const auto due = std::chrono::steady_clock::now() + delay;
+        if (running.wait_until([&] { return std::chrono::steady_clock::now() > due; }))
+            running.signal(SIGKILL);
+        const outcome result = running.end();
+        ASSERT_TRUE(result.code == -SIGKILL || result.code == 0) << result.err;
+        if (result.code == 0) break;
+        ++kills;
+    }
+    EXPECT_GE(kills, 3) << "the delays are too long for this test";
+    if (!fs::exists(at("o/model.safetensors")) || record_of("o").at("status") != "finished") {
+        const outcome last = run(words);
+        ASSERT_EQ(last.code, 0) << last.err;
+    }
+    expect_same_run("o", "whole");
+    EXPECT_FALSE(fs::exists(at("o.1"))) << "an unfinished run was set aside";
+    EXPECT_TRUE(temporaries().empty()) << temporaries()[0];
+}
+
+TEST_F(resume, a_checkpoint_that_cannot_be_read_is_set_aside) {
+    const std::string data = photographs("d");
+    const arguments words = training(data, "o");
+    ASSERT_EQ(interrupted(words, "o", SIGTERM, 2).code, 143);
+    const std::string state = content_of(at("o/checkpoint/state.safetensors"));
+    int number = 0;
+    for (const std::string& garbage :
+         {std::string("garbage"), std::string(), state.substr(0, state.size() / 2)}) {
+        write("o/checkpoint/state.safetensors", garbage);
+        const std::string moved = "o." + std::to_string(++number);
+        const outcome result = interrupted(words, "o", SIGTERM, 2);
+        EXPECT_EQ(result.code, 143) << result.err;
+        EXPECT_NE(result.err.find("was moved to " + at(moved)), std::string::npos) << result.err;
+        EXPECT_EQ(result.err.find("Resuming"), std::string::npos) << result.err;
+        EXPECT_TRUE(content_of(at(moved + "/checkpoint/state.safetensors")) == garbage);
+    }
+}
+
+TEST_F(resume, finished_and_different_runs_are_set_aside) {
+    const std::string data = photographs("d");
+    const arguments short_run{"--epochs", "0"};
+    ASSERT_EQ(run(training(data, "o", short_run)).code, 0);
+    const std::string first = model_of("o");
+    const outcome second = run(training(data, "o/", short_run));
+    ASSERT_EQ(second.code, 0) << second.err;
+    EXPECT_NE(second.err.find("was moved to " + at("o.1")), std::string::npos) << second.err;
+    EXPECT_TRUE(model_of("o.1") == first);
+
+    ASSERT_EQ(interrupted(training(data, "o", {"--lr", "1e-3"}), "o", SIGINT, 2).code, 130);
+    EXPECT_TRUE(fs::exists(at("o.2/model.safetensors")));
+    const outcome other = run(training(data, "o", {"--lr", "2e-3", "--epochs", "0"}));
+    EXPECT_EQ(other.code, 0) << other.err;
+    EXPECT_NE(other.err.find("was moved to " + at("o.3")), std::string::npos) << other.err;
+    EXPECT_TRUE(fs::exists(at("o.3/checkpoint/state.safetensors")));
+
+    ASSERT_EQ(interrupted(training(data, "n"), "n", SIGINT, 2).code, 130);
+    const outcome never = run(training(data, "n", {"--resume", "never"}));
+    EXPECT_EQ(never.code, 0) << never.err;
+    EXPECT_NE(never.err.find("was moved to " + at("n.1")), std::string::npos) << never.err;
+}
+
+TEST_F(resume, from_a_checkpoint_file) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "whole")).code, 0);
+    ASSERT_EQ(interrupted(training(data, "o"), "o", SIGTERM, 3).code, 143);
+    const std::string state = at("o/checkpoint/state.safetensors");
+    // Another folder, other threads: neither changes what is learned; the second leaves the data's order
+    // alone.
+    const outcome elsewhere = run(training(data, "p", {"--resume", state}));
+    ASSERT_EQ(elsewhere.code, 0) << elsewhere.err;
+    EXPECT_NE(elsewhere.err.find("Resuming"), std::string::npos);
+    expect_same_run("p", "whole");
+    const outcome same_folder = run(training(data, "o", {"--resume", state}));
+    ASSERT_EQ(same_folder.code, 0) << same_folder.err;
+    expect_same_run("o", "whole");
+    EXPECT_TRUE(fs::exists(at("o.1/checkpoint/state.safetensors")));
+
+    const std::string moved = at("o.1/checkpoint/state.safetensors");
+    EXPECT_TRUE(
+        refused(run(training(data, "q", {"--resume", moved, "--seed", "1"})), 3, {moved, "other options"}));
+    EXPECT_TRUE(
+        refused(run(training(data, "q", {"--resume", at("whole/model.safetensors")})), 3, {"no checkpoint"}));
+    EXPECT_TRUE(refused(run(training(data, "q", {"--resume", at("none")})), 3, {at("none")}));
+    EXPECT_FALSE(fs::exists(at("q")));
+}
+
+TEST_F(resume, with_other_threads) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "one", {"--threads", "1"})).code, 0);
+    ASSERT_EQ(interrupted(training(data, "o", {"--threads", "2"}), "o", SIGTERM, 2).code, 143);
+    const outcome continued = run(training(data, "o", {"--threads", "1"}));
+    ASSERT_EQ(continued.code, 0) << continued.err;
+    EXPECT_NE(continued.err.find("Resuming"), std::string::npos) << continued.err;
+    // The same photographs in the same order: losses that another order would move by far more.
+    const auto one = metrics_of("one"), both = metrics_of("o");
+    ASSERT_EQ(one.size(), both.size());
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_NEAR(one[i].at("loss").get<double>(), both[i].at("loss").get<double>(), 1e-3) << "step " << i;
+}
+
+TEST_F(resume, one_run_at_a_time_in_a_folder) {
+    const std::string data = photographs("d");
+    program first(training(data, "o", {"--epochs", "3"}));
+    ASSERT_TRUE(first.wait_until([&] { return fs::exists(at("o/metrics.jsonl")); }));
+    EXPECT_TRUE(refused(run(training(data, "o", {"--seed", "1"})), 4, {"another run", at("o")}));
+    const outcome result = first.end();
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_FALSE(fs::exists(at("o.1")));
+}
+
+} // namespace

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// --weights and inspect with files that are hostile, of another network, or good.
+#include "model/weights/weight_file.hpp"
+#include "tests/app/folders.hpp"
+#include "tests/support/golden.hpp"
+
+using namespace petnet::testing;
+using petnet::model::weight_file;
+using petnet::model::weight_tensor;
+
+namespace {
+
+class weights : public work_folder {
+  protected:
+    static fs::path embedded() {
+        for (const fs::directory_entry& entry : fs::directory_iterator(PETNET_SAMPLE_DIR))
+            if (entry.path().extension() == ".zst") return entry.path();
+        ADD_FAILURE() << "the sample has no weights";
+        return {};
+    }
+    std::string save(const std::string& name, const std::vector<weight_tensor>& tensors) const {
+        petnet::model::write_safetensors(folder() / name, tensors);
+        return at(name);
+    }
+    void expect_refused(const std::string& file, const std::vector<std::string>& parts) {
+        if (!fs::exists(at("d"))) photographs("d", 8);
+        arguments words = training(at("d"), "o");
+        words.insert(words.end(), {"--epochs", "0"});
+        *std::find(words.begin(), words.end(), "random") = file;
+        const outcome result = run(words);
+        EXPECT_TRUE(refused(result, 3, parts)) << file;
+        EXPECT_FALSE(fs::exists(at("o")));
+        expect_peak_below(result, 500);
+    }
+};
+
+TEST_F(weights, hostile_golden_files_are_refused_by_name) {
+    std::size_t count = 0;
+    for (const fs::directory_entry& entry :
+         fs::directory_iterator(golden_dir() / "checkpoints" / "hostile")) {
+        const std::string file = entry.path().string();
+        expect_refused(file, {file});
+        const outcome inspected = run({"inspect", file});
+        EXPECT_TRUE(refused(inspected, 3, {file}));
+        expect_peak_below(inspected, 100);
+        ++count;
+    }
+    EXPECT_GE(count, 10U);
+}
+
+TEST_F(weights, that_are_no_files) {
+    expect_refused(at("none.pth"), {"none.pth"});
+    expect_refused(folder().string(), {folder().string(), "folder"});
+    expect_refused(write("text.safetensors", "these are no weights").string(), {"text.safetensors"});
+    EXPECT_TRUE(refused(run({"inspect", at("none.pth")}), 3, {"none.pth"}));
+}
+
+TEST_F(weights, of_another_network_name_the_first_tensor_that_differs) {
+    const weight_file all = petnet::model::read_weight_file(embedded());
+    std::vector<weight_tensor> resnet18, half_width, no_norm;
+    const std::vector<float> stem(32 * 3 * 7 * 7, 0.1F);
+    for (const weight_tensor& tensor : all.tensors) {
+        const std::size_t dot = tensor.name.find('.');
+        const char block = tensor.name.starts_with("layer") ? tensor.name.at(dot + 1) : '0';
+        if (block < '2') resnet18.push_back(tensor);
+        if (tensor.name == "conv1.weight")
+            half_width.push_back(petnet::model::float32_tensor(tensor.name, {32, 3, 7, 7}, stem));
+        else
+            half_width.push_back(tensor);
+        if (tensor.name != "layer3.0.downsample.1.running_var") no_norm.push_back(tensor);
+    }
+    expect_refused(save("resnet18.safetensors", resnet18),
+                   {"resnet18.safetensors", "another network", "layer1.2.conv1.weight is missing"});
+    expect_refused(save("half.safetensors", half_width), {"conv1.weight is 32x3x7x7, expected 64x3x7x7"});
+    expect_refused(save("norm.safetensors", no_norm), {"layer3.0.downsample.1.running_var is missing"});
+    // inspect says what there is instead.
+    const outcome inspected = run({"inspect", at("resnet18.safetensors")});
+    EXPECT_EQ(inspected.code, 0) << inspected.err;
+    EXPECT_NE(inspected.out.find("ResNet-34: "), std::string::npos);
+}
+
+TEST_F(weights, what_has_no_place_is_told) {
+    const weight_file all = petnet::model::read_weight_file(embedded());
+    std::vector<weight_tensor> more = all.tensors;
+    const std::vector<float> values(6);
+    more.push_back(petnet::model::float32_tensor("auxiliary.weight", {2, 3}, values));
+    arguments words = training(photographs("d", 8), "o", {"--epochs", "0"});
+    *std::find(words.begin(), words.end(), "random") = save("more.safetensors", more);
+    const outcome result = run(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_NE(result.err.find("Warning: "), std::string::npos);
+    EXPECT_NE(result.err.find("auxiliary.weight"), std::string::npos) << result.err;
+}
+
+TEST_F(weights, imagenet_without_a_network_says_what_to_do) {
+    arguments words = training(photographs("d", 8), "o");
+    *std::find(words.begin(), words.end(), "random") = "imagenet";
+    const surroundings nowhere{.environment = {{"PETNET_CACHE_DIR", at("cache")}}};
+    EXPECT_TRUE(refused(run(words, nowhere), 4, {"ImageNet weights", at("cache"), "--weights embedded"}));
+}
+
+TEST_F(weights, inspect_of_good_files) {
+    const outcome embedded_weights = run({"inspect", embedded().string()});
+    EXPECT_EQ(embedded_weights.code, 0) << embedded_weights.err;
+    EXPECT_NE(embedded_weights.out.find("layer4.2.bn2.running_var"), std::string::npos);
+    const outcome golden = run({"inspect", (golden_dir() / "checkpoints" / "tensors_zip.pth").string()});
+    EXPECT_EQ(golden.code, 0) << golden.err;
+}
+
+} // namespace
