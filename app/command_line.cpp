@@ -2,12 +2,13 @@
 #include "app/command_line.hpp"
 
 #include "base/errors.hpp"
+#include "base/files.hpp"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/core.h>
-#include <fstream>
+#include <sstream>
 
 namespace petnet::app {
 namespace {
@@ -74,8 +75,9 @@ std::vector<std::string> with_config(const CLI::App& program, std::vector<std::s
     if (file.empty() || arguments.empty()) return arguments;
     if (program.get_subcommand(arguments.front())->get_option_no_throw("--config") == nullptr)
         return arguments;
-    std::ifstream stream(file);
-    if (!stream) throw input_error("cannot read the settings file " + file);
+    constexpr std::size_t longest = 1024 * 1024;
+    const std::vector<std::byte> bytes = read_file(file, longest); // a folder would open as an empty stream
+    std::istringstream stream(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
     std::vector<CLI::ConfigItem> items;
     try {
         items = CLI::ConfigTOML().from_config(stream);

@@ -107,7 +107,8 @@ void add_train(CLI::App& program, exit_status& status) {
         "Every option can also come from the environment (PETNET_BATCH_SIZE=32) or from --config.\n"
         "Examples:\n"
         "  petnet train                                     the embedded sample, offline\n"
-        "  petnet train --data pets --weights imagenet      cat or dog, as fastai's quick start\n"
+        "  petnet train --data pets                         cat or dog from ImageNet weights, as fastai's "
+        "quick start\n"
         "  petnet train --data pets --labels breed --epochs 4 --lr 3e-3\n"
         "  petnet train --data my-photos --labels folder --output run1");
     command->callback([arguments, &status] { run_train(*arguments, status); });

@@ -25,7 +25,8 @@ class descriptor {
     descriptor(const descriptor&) = delete;
     descriptor& operator=(const descriptor&) = delete;
     [[nodiscard]] int get() const { return fd_; }
-    // Closes now and reports what the system says: on some file systems errors of earlier writes come only here.
+    // Closes now and reports what the system says: on some file systems errors of earlier writes come only
+    // here.
     [[nodiscard]] int close() {
         const int result = ::close(fd_);
         fd_ = -1;
@@ -43,8 +44,10 @@ class descriptor {
 std::size_t size_of_regular_file(int fd, const std::filesystem::path& path) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) cannot_read(path, errno);
-    if (S_ISDIR(status.st_mode)) throw input_error("cannot read " + path.string() + ": it is a folder, not a file");
-    if (!S_ISREG(status.st_mode)) throw input_error("cannot read " + path.string() + ": it is not a regular file");
+    if (S_ISDIR(status.st_mode))
+        throw input_error("cannot read " + path.string() + ": it is a folder, not a file");
+    if (!S_ISREG(status.st_mode))
+        throw input_error("cannot read " + path.string() + ": it is not a regular file");
     return static_cast<std::size_t>(status.st_size);
 }
 
@@ -89,7 +92,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
     return bytes;
 }
 
-void write_file_atomically(const std::filesystem::path& path, const std::function<void(const byte_sink&)>& produce) {
+void write_file_atomically(const std::filesystem::path& path,
+                           const std::function<void(const byte_sink&)>& produce) {
     const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
     const auto fail = [&](int code) {
         ::unlink(temporary.c_str());

@@ -35,7 +35,8 @@ class mapped_file {
 // Writes to a temporary name in the same folder, flushes to the disk, renames: readers see the old file or
 // the whole new one, never a part. `produce` is called once with a sink it may call any number of times.
 using byte_sink = std::function<void(std::span<const std::byte>)>;
-void write_file_atomically(const std::filesystem::path& path, const std::function<void(const byte_sink&)>& produce);
+void write_file_atomically(const std::filesystem::path& path,
+                           const std::function<void(const byte_sink&)>& produce);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 // Lower-case hexadecimal SHA-256.

@@ -63,6 +63,7 @@ std::unique_ptr<backend> make_backend(std::string_view name, const backend_optio
 
 std::vector<backend_status> list_backends() {
     std::vector<backend_status> list;
+    list.reserve(std::size(known_backends));
     for (const known_backend& known : known_backends) list.push_back(known.status());
     return list;
 }

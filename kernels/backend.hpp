@@ -48,9 +48,9 @@ class backend {
     [[nodiscard]] virtual bool supports(dtype activations) const = 0;
     [[nodiscard]] virtual dtype fastest() const = 0;
 
-    // The layout of activations (batch, channels, height, width), and of the f32 master weights of a convolution
-    // that will run on activations of the given dtype. Weights are the same for every batch and image size:
-    // only out_channels, in_channels, kernel, stride, padding of the shape count.
+    // The layout of activations (batch, channels, height, width), and of the f32 master weights of a
+    // convolution that will run on activations of the given dtype. Weights are the same for every batch and
+    // image size: only out_channels, in_channels, kernel, stride, padding of the shape count.
     [[nodiscard]] virtual tensor_desc activation(dtype type, const shape& dims) const = 0;
     [[nodiscard]] virtual tensor_desc convolution_weights(const convolution_shape& shape,
                                                           dtype activations) const = 0;

@@ -22,7 +22,8 @@ double bytes_of(const tensor_view& view) {
 }
 
 double flops_of(const convolution_shape& s) {
-    return 2 * static_cast<double>(s.y().elements()) * static_cast<double>(s.w().elements() / s.out_channels);
+    return 2 * static_cast<double>(s.y().elements()) *
+           (static_cast<double>(s.w().elements()) / static_cast<double>(s.out_channels));
 }
 
 // Divisions count as multiplications; comparisons, exp, log and square roots do not count, nor does the work

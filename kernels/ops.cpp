@@ -162,7 +162,7 @@ template <class Params, class Visit> void visit_operands(Params& op, const Visit
 
 } // namespace
 
-std::string_view name_of(const operation_params& op) noexcept {
+std::string_view name_of(const operation_params& op) {
     return std::visit([]<class Op>(const Op&) { return description_of<Op>.name; }, op);
 }
 

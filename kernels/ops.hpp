@@ -56,7 +56,8 @@ struct convolution_shape {
 
 // y[n,k,p,q] = sum over c,r,s of x[n,c,p*stride+r-padding,q*stride+s-padding] * w[k,c,r,s]
 //   x, y  activations of shape.x(), shape.y(), the same dtype
-//   w     f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x); rounded to the
+//   w     f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x); rounded
+//   to the
 //         activations' dtype inside
 struct convolution_forward {
     convolution_shape shape;
@@ -217,7 +218,7 @@ using operation_params =
                  max_pool_forward, max_pool_backward, concat_pool_forward, concat_pool_backward,
                  linear_forward, linear_backward, dropout, softmax_cross_entropy, adam_step>;
 
-[[nodiscard]] std::string_view name_of(const operation_params& op) noexcept; // "convolution_forward"
+[[nodiscard]] std::string_view name_of(const operation_params& op); // "convolution_forward"
 
 enum class access : std::uint8_t { read, write, update };
 

@@ -46,8 +46,6 @@ weight_tensor owned_tensor(kernels::backend& device, std::string name, const ker
     return tensor;
 }
 
-bool in_head(std::string_view name) { return name.starts_with("head."); }
-
 } // namespace
 
 loaded_weights load_weights(parameters& p, const weight_file& weights, std::string_view file) {
@@ -66,14 +64,14 @@ loaded_weights load_weights(parameters& p, const weight_file& weights, std::stri
     };
     result.head = true;
     for (const parameter& entry : p.trained())
-        if (in_head(entry.name) && !matches(entry.name, entry.value)) result.head = false;
+        if (entry.in_head() && !matches(entry.name, entry.value)) result.head = false;
     for (const running_statistic& entry : p.statistics())
-        if (in_head(entry.name) && !matches(entry.name, entry.value)) result.head = false;
+        if (entry.in_head && !matches(entry.name, entry.value)) result.head = false;
 
     for (const parameter& entry : p.trained())
-        if (!in_head(entry.name) || result.head) fill(p.device(), entry.value, entry.name, table, file);
+        if (!entry.in_head() || result.head) fill(p.device(), entry.value, entry.name, table, file);
     for (const running_statistic& entry : p.statistics())
-        if (!in_head(entry.name) || result.head) fill(p.device(), entry.value, entry.name, table, file);
+        if (!entry.in_head || result.head) fill(p.device(), entry.value, entry.name, table, file);
     return result;
 }
 

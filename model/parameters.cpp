@@ -31,8 +31,10 @@ parameters::parameters(kernels::backend& device, const network& net, kernels::dt
     const auto add_batch_norm = [&](const std::string& name, std::size_t group, std::int64_t channels) {
         add(name + ".weight", parameter_kind::batch_norm_weight, group, vector_of(channels), 1);
         add(name + ".bias", parameter_kind::batch_norm_bias, group, vector_of(channels), 1);
-        statistics_.push_back({name + ".running_mean", {vector_of(channels), nullptr, 0}, false});
-        statistics_.push_back({name + ".running_var", {vector_of(channels), nullptr, 0}, true});
+        statistics_.push_back(
+            {name + ".running_mean", {vector_of(channels), nullptr, 0}, false, group == head_group});
+        statistics_.push_back(
+            {name + ".running_var", {vector_of(channels), nullptr, 0}, true, group == head_group});
     };
     const auto add_linear = [&](const std::string& name, std::int64_t out, std::int64_t in) {
         add(name, parameter_kind::linear, head_group, {dtype::f32, {out, in}, 0}, in);
@@ -91,10 +93,12 @@ void parameters::clear_moments() {
     }
 }
 
-void initialise(parameters& p, std::uint64_t seed) {
+void initialise(parameters& p, std::uint64_t seed, initialise_part part) {
+    const bool head_only = part == initialise_part::head;
     kernels::backend& device = p.device();
     std::vector<double> values;
     for (const parameter& entry : p.trained()) {
+        if (head_only && !entry.in_head()) continue;
         const kernels::shape& dims = entry.value.desc.dims;
         values.assign(static_cast<std::size_t>(dims.elements()),
                       entry.kind == parameter_kind::batch_norm_weight ? 1 : 0);
@@ -108,6 +112,7 @@ void initialise(parameters& p, std::uint64_t seed) {
         device.write(entry.value, std::span<const double>(values));
     }
     for (const running_statistic& s : p.statistics()) {
+        if (head_only && !s.in_head) continue;
         values.assign(static_cast<std::size_t>(s.value.desc.dims.elements()), s.variance ? 1 : 0);
         device.write(s.value, std::span<const double>(values));
     }

@@ -23,6 +23,7 @@ struct parameter {
     kernels::tensor_view value, m, v; // f32; m and v: Adam's moments
     std::int64_t fan_in;
 
+    [[nodiscard]] bool in_head() const { return group == head_group; }
     // Weight decay: not on batch-norm parameters.
     [[nodiscard]] bool decays() const {
         return kind == parameter_kind::convolution || kind == parameter_kind::linear;
@@ -32,7 +33,7 @@ struct parameter {
 struct running_statistic {
     std::string name; // "bn1.running_mean", "head.bn2.running_var"
     kernels::tensor_view value;
-    bool variance;
+    bool variance, in_head;
 };
 
 // Named places in one block of memory. Values start undefined but for Adam's moments, which are zero; see
@@ -61,10 +62,12 @@ class parameters {
     kernels::device_memory memory_;
 };
 
+enum class initialise_part : std::uint8_t { everything, head };
+
 // Random start: convolutions normal with variance 2 / (out_channels * kernel^2) (torchvision's ResNet:
 // kaiming, fan-out), linears normal with variance 2 / fan_in (fastai's head: kaiming, fan-in), batch-norm
 // weight 1, bias 0, running mean 0, running variance 1. Each tensor draws from
 // random_key(seed).child("weights").child(name).
-void initialise(parameters& p, std::uint64_t seed);
+void initialise(parameters& p, std::uint64_t seed, initialise_part part = initialise_part::everything);
 
 } // namespace petnet::model

@@ -158,7 +158,10 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     double loss = 0;
     std::int64_t wrong = 0, images = 0, done = 0;
     for (data::photo_batch batch; loader.next(batch);) {
-        upload(plan, batch); // the last batch fills the first rows; what the others hold does not matter
+        // The last batch fills the first rows; the others are black and counted nowhere.
+        batch.pixels.resize(batch.pixels.size() / batch.count * rows);
+        batch.labels.resize(rows);
+        upload(plan, batch);
         plan.execute();
         device_.read(plan.row_loss(), std::span<float>(row_loss));
         device_.read_bytes(plan.predictions(), std::as_writable_bytes(std::span(predictions)));

@@ -43,7 +43,7 @@ fs::path imagenet_weights() {
         cache =
             xdg.empty() ? fs::path(home.empty() ? "/tmp" : home) / ".cache/petnet" : fs::path(xdg) / "petnet";
     }
-    const fs::path file = cache / imagenet_weights_name;
+    fs::path file = cache / imagenet_weights_name;
     std::error_code ignored;
     if (fs::is_regular_file(file, ignored)) return file;
     throw environment_error(std::string("ImageNet weights are not here: download ") +

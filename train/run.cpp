@@ -213,7 +213,9 @@ run_result run_training(const train_options& options, run_observer& listener,
     const model::network network = model::make_resnet(config);
     model::parameters parameters(*device, network, activations);
     std::string weights_hash = "random";
-    model::initialise(parameters, options.seed);
+    model::initialise(parameters, options.seed,
+                      source.file.empty() ? model::initialise_part::everything
+                                          : model::initialise_part::head);
     if (!source.file.empty()) {
         const mapped_file bytes(source.file);
         weights_hash = sha256(bytes.bytes());

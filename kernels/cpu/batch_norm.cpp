@@ -226,7 +226,7 @@ template <typename T> class backward final : public operation {
     }
 
     void finalise(const double* sums, float* coefficients) const {
-        const auto count = static_cast<double>(view_.elements() / channels_);
+        const auto count = static_cast<double>(view_.elements()) / static_cast<double>(channels_);
         for (std::int64_t c = 0; c < channels_; ++c) {
             const auto inverse_deviation = static_cast<double>(saved(1)[c]);
             const double dbeta = sums[c], dgamma = sums[channels_ + c] * inverse_deviation;

@@ -11,13 +11,8 @@ bool avx512() { return __builtin_cpu_supports("avx512f") != 0; }
 
 } // namespace
 
-context::context(int threads)
-    : engine_(dnnl::engine::kind::cpu, 0),
-      stream_(engine_),
-      threads_(threads),
-      // get_effective_cpu_isa also honours oneDNN's own environment variable that caps it.
-      native_bf16_(false),
-      matrix_bf16_(false) {
+context::context(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), threads_(threads) {
+    // This also honours oneDNN's own environment variable that caps it.
     const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
     const auto has = [isa](dnnl::cpu_isa feature) {
         return (isa & static_cast<unsigned>(feature)) == static_cast<unsigned>(feature);

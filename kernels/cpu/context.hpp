@@ -39,7 +39,7 @@ class context {
     dnnl::engine engine_;
     dnnl::stream stream_;
     int threads_;
-    bool native_bf16_, matrix_bf16_;
+    bool native_bf16_ = false, matrix_bf16_ = false;
     struct weights_layout {
         shape dims;
         std::int64_t stride, padding;

@@ -193,8 +193,7 @@ void max_pool_row(const T* const rows[3], std::int64_t width, std::int64_t chann
         for (std::int64_t column = 0; column < out_width; ++column) {
             std::int64_t first = 0;
             for (; first + group <= channels; first += group) pool(column, first, constant<group>{}, value);
-            if (first < channels)
-                for_width(channels - first, [&](auto lanes) { pool(column, first, lanes, value); });
+            if (first < channels) pool(column, first, channels - first, value);
         }
     };
     if (scale != nullptr)

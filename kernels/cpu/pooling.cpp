@@ -158,8 +158,7 @@ template <typename T> class concat_pool_gradient final : public operation {
                 for (std::int64_t c = 0; c < view_.channels; ++c) {
                     const std::int64_t at = image * 2 * all_channels + first + c;
                     const float average = dy[at + all_channels] / static_cast<float>(area);
-                    const bool chosen =
-                        argmax != nullptr && argmax[image * all_channels + first + c] == i;
+                    const bool chosen = argmax != nullptr && argmax[image * all_channels + first + c] == i;
                     assign(to[i * view_.channels + c], chosen ? average + dy[at] : average);
                 }
         }

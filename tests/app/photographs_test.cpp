@@ -112,7 +112,7 @@ TEST_F(odd_photographs, headers_that_promise_too_much_cost_nothing) {
 
 TEST_F(odd_photographs, many_huge_ones_at_once_take_the_memory_of_one) {
     const std::string data = photographs("d", 8);
-    const arguments words = training(data, "o", {"--epochs", "0", "--threads", "4", "--valid-pct", "0.1"});
+    const arguments words = training(data, "o", {"--epochs", "0", "--threads", "4"});
     const outcome plain = run(words);
     ASSERT_EQ(plain.code, 0) << plain.err;
     for (const char* name : {"huge_1.bmp", "huge_2.bmp", "Huge_3.bmp", "Huge_4.bmp"})

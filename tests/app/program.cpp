@@ -32,6 +32,8 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
     std::vector<std::string> result;
     for (char** each = environ; *each != nullptr; ++each)
         if (const std::string text = *each; !text.starts_with("PETNET_")) result.push_back(text);
+    // Tests run side by side: OpenMP's threads that wait by spinning take eight times as long then.
+    if (std::getenv("OMP_WAIT_POLICY") == nullptr) result.emplace_back("OMP_WAIT_POLICY=passive");
     for (const auto& [name, value] : added) result.push_back(name + "=" + value);
     return result;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same bits again: twice, after an interruption, after any number of kills.
 #include "base/random.hpp"
+#include "model/weights/weight_file.hpp"
 #include "tests/app/folders.hpp"
 
 #include <csignal>
@@ -198,6 +199,23 @@ TEST_F(resume, from_a_checkpoint_file) {
         refused(run(training(data, "q", {"--resume", at("whole/model.safetensors")})), 3, {"no checkpoint"}));
     EXPECT_TRUE(refused(run(training(data, "q", {"--resume", at("none")})), 3, {at("none")}));
     EXPECT_FALSE(fs::exists(at("q")));
+}
+
+TEST_F(resume, a_checkpoint_that_lies_about_its_place_is_refused) {
+    const std::string data = photographs("d", 8);
+    const arguments words = training(data, "o", {"--epochs", "3"});
+    ASSERT_EQ(interrupted(words, "o", SIGTERM, 1).code, 143);
+    const fs::path file = at("o/checkpoint/state.safetensors");
+    const petnet::model::weight_file state = petnet::model::read_weight_file(file);
+    const auto info = nlohmann::json::parse(state.metadata.at("petnet.checkpoint"));
+    const std::vector<std::pair<const char*, std::int64_t>> lies{
+        {"phase", 99}, {"phase", -1}, {"epoch", 1000}, {"epoch", -5}, {"step_in_epoch", 1'000'000}};
+    for (const auto& [key, value] : lies) {
+        auto lie = info;
+        lie[key] = value;
+        petnet::model::write_safetensors(file, state.tensors, {{"petnet.checkpoint", lie.dump()}});
+        EXPECT_TRUE(refused(run(words), 3, {file.string(), "damaged"})) << key << ' ' << value;
+    }
 }
 
 TEST_F(resume, with_other_threads) {

@@ -65,7 +65,8 @@ TEST_F(files, writing_into_a_missing_folder_is_an_environment_error) {
 
 TEST(sha256, known_answer) { // FIPS 180-2, appendix B.1
     const std::string_view text = "abc";
-    EXPECT_EQ(sha256(std::as_bytes(std::span(text))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(sha256(std::as_bytes(std::span(text))),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 } // namespace

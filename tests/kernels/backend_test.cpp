@@ -9,7 +9,8 @@
 #include <gtest/gtest.h>
 
 // The address sanitizer would end the program where an allocation fails.
-extern "C" [[gnu::visibility("default")]] const char* __asan_default_options() {
+extern "C" [[gnu::visibility("default")]] const char*
+__asan_default_options() { // NOLINT(bugprone-reserved-identifier): its name
     return "allocator_may_return_null=1";
 }
 
@@ -77,6 +78,7 @@ TEST_P(backend_test, weights_come_back_from_every_layout) {
           convolution_shape{1, 64, 8, 8, 128, 1, 2, 0}, convolution_shape{1, 1, 8, 8, 1, 3, 1, 1}}) {
         const auto values = distinct_values(static_cast<std::size_t>(shape.w().elements()), "w");
         std::vector<double> rounded;
+        rounded.reserve(values.size());
         for (const double value : values) rounded.push_back(rounded_to_f32(value));
         EXPECT_EQ(tensors.values(tensors.weights(shape, rounded)), rounded) << shape.w().text();
     }

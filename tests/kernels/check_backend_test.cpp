@@ -117,6 +117,7 @@ void run_a_chain(backend& on, dtype type) {
         convolution_backward_data{problem, dy, w, dx},
     };
     std::vector<std::unique_ptr<operation>> prepared;
+    prepared.reserve(chain.size());
     for (const operation_params& op : chain) prepared.push_back(tensors.prepare(op));
     for (int pass = 0; pass < 2; ++pass)
         for (const auto& op : prepared) tensors.execute(*op);

@@ -70,7 +70,7 @@ struct longest_sum {
         return patch(c.shape, c.shape.out_channels);
     }
     double operator()(const convolution_backward_weights& c) const {
-        return static_cast<double>(c.dy.desc.dims.elements() / c.shape.out_channels);
+        return static_cast<double>(c.dy.desc.dims.elements()) / static_cast<double>(c.shape.out_channels);
     }
     double operator()(const batch_norm_forward& b) const { return per_channel(b.x); }
     double operator()(const batch_norm_backward& b) const { return per_channel(b.x); }
@@ -90,7 +90,7 @@ struct longest_sum {
         return static_cast<double>(s.kernel * s.kernel * channels);
     }
     static double per_channel(const tensor_view& x) {
-        return static_cast<double>(x.desc.dims.elements() / x.desc.dims[1]);
+        return static_cast<double>(x.desc.dims.elements()) / static_cast<double>(x.desc.dims[1]);
     }
 };
 
