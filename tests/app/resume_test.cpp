@@ -31,9 +31,13 @@ class resume : public work_folder {
     // Starts `words`, sends `signal` once the log has `lines` lines; whether it came in time.
     outcome interrupted(const arguments& words, const std::string& output, int signal,
                         std::size_t lines) const {
-        program running(words);
         const fs::path log = folder() / output / "metrics.jsonl";
-        EXPECT_TRUE(running.wait_until([&] { return lines_of(content_of(log)).size() >= lines; }));
+        const std::string before = content_of(log); // an earlier run's, which this one may move away first
+        program running(words);
+        EXPECT_TRUE(running.wait_until([&] {
+            const std::string now = content_of(log);
+            return now != before && lines_of(now).size() >= lines;
+        }));
         const auto sent = std::chrono::steady_clock::now();
         running.signal(signal);
         const outcome result = running.end();
