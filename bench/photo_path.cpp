@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -70,7 +71,7 @@ int main(int count, char** arguments) {
             return 2;
         }
         const std::size_t size = count > 2 ? std::strtoul(arguments[2], nullptr, 10) : 224;
-        const int repetitions = count > 3 ? std::atoi(arguments[3]) : 5;
+        const int repetitions = count > 3 ? std::stoi(arguments[3]) : 5;
         const data::image_folder folder = data::open_image_folder(arguments[1]);
         (void)run(folder, size);
         const double photos = static_cast<double>(folder.photos.size());

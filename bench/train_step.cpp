@@ -13,7 +13,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <map>
@@ -113,8 +112,8 @@ int run(std::span<char*> arguments) {
         return 2;
     }
     const auto activations = std::string(arguments[4]) == "bf16" ? kernels::dtype::bf16 : kernels::dtype::f32;
-    bench b(phase_named(arguments[1]), std::atol(arguments[2]), std::atol(arguments[3]), activations,
-            std::atoi(arguments[5]));
+    bench b(phase_named(arguments[1]), std::stol(arguments[2]), std::stol(arguments[3]), activations,
+            std::stoi(arguments[5]));
     if (arguments.size() > 6) {
         b.step();
         b.profile();

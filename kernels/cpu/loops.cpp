@@ -116,25 +116,22 @@ void gradient_sums(const incoming_gradient<T>& in, const T* x, T* g_out, std::in
                    float* __restrict sum_gx) {
     for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0.0F;
     with_gradient(in, x, channels, [&](auto width, auto gradient) {
-        for (std::int64_t r = 0; r < rows; ++r) {
-            const std::int64_t at = r * width;
-            if (g_out != nullptr) {
+        const auto add_up = [&](auto keep) {
+            for (std::int64_t r = 0; r < rows; ++r) {
+                const std::int64_t at = r * width;
 #pragma omp simd
                 for (std::int64_t c = 0; c < width; ++c) {
                     const float g = gradient(at + c, c);
-                    store(g_out[at + c], g);
-                    sum_g[c] += g;
-                    sum_gx[c] += g * (load(x[at + c]) - mean[c]);
-                }
-            } else {
-#pragma omp simd
-                for (std::int64_t c = 0; c < width; ++c) {
-                    const float g = gradient(at + c, c);
+                    keep(at + c, g);
                     sum_g[c] += g;
                     sum_gx[c] += g * (load(x[at + c]) - mean[c]);
                 }
             }
-        }
+        };
+        if (g_out != nullptr)
+            add_up([g_out](std::int64_t i, float g) { store(g_out[i], g); });
+        else
+            add_up([](std::int64_t, float) {});
     });
 }
 
