@@ -60,14 +60,14 @@ void check(const train_options& options) {
     require(options.recipe == "basic", "--recipe must be basic (the augmented recipe is not built yet)");
     require(options.epochs >= 0 && options.freeze_epochs >= 0,
             "--epochs and --freeze-epochs must not be negative");
-    require(options.epochs + options.freeze_epochs > 0,
-            "--epochs and --freeze-epochs are both 0: nothing to train");
     require(options.lr > 0 && options.lr < 100, "--lr must be above 0");
     require(options.batch_size >= 2,
             "--batch-size must be at least 2: batch normalisation needs more than one photograph");
     constexpr std::int64_t most_epochs = 1'000'000; // their steps can be counted in 64 bits
     require(options.epochs <= most_epochs && options.freeze_epochs <= most_epochs,
             "--epochs and --freeze-epochs must not exceed 1000000");
+    require(options.epochs + options.freeze_epochs > 0,
+            "--epochs and --freeze-epochs are both 0: nothing to train");
     require(options.threads >= 0 && options.threads <= 1024, "--threads must be between 0 and 1024");
     require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
             "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
