@@ -35,7 +35,7 @@ bool is_run_entry(const std::string& name) {
 fs::path free_name(const fs::path& folder) {
     for (int i = 1;; ++i) {
         std::error_code error;
-        const fs::path name = folder.string() + "." + std::to_string(i);
+        fs::path name = folder.string() + "." + std::to_string(i);
         if (!fs::exists(fs::symlink_status(name, error))) return name;
     }
 }

@@ -40,7 +40,7 @@ class resume : public work_folder {
         }));
         const auto sent = std::chrono::steady_clock::now();
         running.signal(signal);
-        const outcome result = running.end();
+        outcome result = running.end();
         EXPECT_LT(std::chrono::steady_clock::now() - sent, std::chrono::seconds(sanitized() ? 60 : 5));
         return result;
     }

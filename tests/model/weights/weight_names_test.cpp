@@ -29,7 +29,7 @@ std::string replaced(std::string name, const std::string& from, const std::strin
 std::vector<std::string> fastai_names(const std::array<const char*, 4>& head,
                                       const std::string& body = "0.") {
     std::vector<std::string> names;
-    for (std::string name : body_weight_names()) {
+    for (const std::string& name : body_weight_names()) {
         const std::pair<const char*, const char*> modules[] = {{"conv1.", "0."},  {"bn1.", "1."},
                                                                {"layer1.", "4."}, {"layer2.", "5."},
                                                                {"layer3.", "6."}, {"layer4.", "7."}};

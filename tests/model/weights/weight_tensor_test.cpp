@@ -22,7 +22,7 @@ std::vector<double> values(weight_dtype dtype, std::initializer_list<stored> ele
     std::string bytes = "x"; // so that the elements are misaligned, as they can be in a file
     for (stored element : elements) bytes += le(element);
     const weight_tensor tensor = tensor_of(dtype, std::string_view(bytes).substr(1));
-    const std::vector<double> exact = tensor.to_float64();
+    std::vector<double> exact = tensor.to_float64();
     const std::vector<float> single = tensor.to_float32();
     for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(single[i], static_cast<float>(exact[i]));
     return exact;
