@@ -89,7 +89,7 @@ void add_train(CLI::App& program, exit_status& status) {
         });
 
     add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
-    add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32 or bf16");
+    add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32, bf16 or fp16");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
 
     add("Files", "--output", o.output, "folder for the model, logs and checkpoints")->option_text("DIR");

@@ -8,6 +8,9 @@
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -49,6 +52,32 @@ std::unique_ptr<backend> make_single_backend(std::string_view name, const backen
 }
 
 } // namespace
+
+out_of_device_memory::out_of_device_memory(std::size_t needed, std::size_t free, const std::string& device)
+    : environment_error(fmt::format("out of memory: {:.2f} GB were needed and {} has {:.2f} GB free",
+                                    static_cast<double>(needed) / 1e9, device,
+                                    static_cast<double>(free) / 1e9)),
+      needed_(needed),
+      free_(free) {}
+
+std::unique_ptr<operation> backend::sequence(std::vector<operation*> operations) {
+    class one_by_one final : public operation {
+      public:
+        explicit one_by_one(std::vector<operation*> operations) : operations_(std::move(operations)) {}
+        [[nodiscard]] std::size_t workspace_bytes() const override {
+            std::size_t largest = 0;
+            for (const operation* op : operations_) largest = std::max(largest, op->workspace_bytes());
+            return largest;
+        }
+        void execute(std::byte* workspace) override {
+            for (operation* op : operations_) op->execute(workspace);
+        }
+
+      private:
+        std::vector<operation*> operations_;
+    };
+    return std::make_unique<one_by_one>(std::move(operations));
+}
 
 std::unique_ptr<backend> make_backend(std::string_view name, const backend_options& options) {
     constexpr std::string_view check = "check:";

@@ -2,10 +2,12 @@
 // A backend: memory, layouts, and the operations of ops.hpp on one kind of device.
 #pragma once
 
+#include "base/errors.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/tensor.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -19,6 +21,9 @@ namespace petnet::kernels {
 inline constexpr std::size_t memory_alignment = 256;
 using device_memory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
 
+// A place in a backend's order of work: what was executed and asked for before it. 0 is always reached.
+using work_mark = std::uint64_t;
+
 // A prepared operation. `execute` allocates nothing and waits for nothing; calls are ordered as they are made
 // on one thread. `workspace` holds workspace_bytes() bytes of device memory, aligned, whose content is
 // undefined before and after: operations that do not run at the same time share it.
@@ -30,6 +35,17 @@ class operation {
     virtual ~operation() = default;
     [[nodiscard]] virtual std::size_t workspace_bytes() const { return 0; }
     virtual void execute(std::byte* workspace) = 0;
+};
+
+// A device has not the memory that was asked for. One who knows what it was for can say what to do.
+class out_of_device_memory : public environment_error {
+  public:
+    out_of_device_memory(std::size_t needed, std::size_t free, const std::string& device);
+    [[nodiscard]] std::size_t needed() const noexcept { return needed_; } // bytes
+    [[nodiscard]] std::size_t free() const noexcept { return free_; }     // bytes
+
+  private:
+    std::size_t needed_, free_;
 };
 
 class backend {
@@ -56,7 +72,7 @@ class backend {
                                                           dtype activations) const = 0;
 
     [[nodiscard]] virtual std::size_t storage_bytes(const tensor_desc& desc) const = 0;
-    // environment_error when the device has not that much.
+    // out_of_device_memory when the device has not that much.
     [[nodiscard]] virtual device_memory allocate(std::size_t bytes) = 0;
 
     // Between host arrays in row-major order of the logical shape and tensors of any layout; rounding to and
@@ -72,9 +88,30 @@ class backend {
     // All bits zero, layout padding included.
     virtual void clear(const tensor_view& view) = 0;
 
+    // The same without waiting, so that a device is given its next step while it still works on the last.
+    // Uploads take effect between the operations executed before and after; the caller's values are its own
+    // again on return. A read is of the tensor as the operations executed so far leave it; its values are
+    // there when a mark made afterwards is reached, and `values` must live until then. A backend that works
+    // while its caller waits need not override these.
+    virtual void upload(const tensor_view& to, std::span<const double> values) { write(to, values); }
+    virtual void upload_bytes(const tensor_view& to, std::span<const std::byte> bytes) {
+        write_bytes(to, bytes);
+    }
+    virtual void read_later(const tensor_view& from, std::span<float> values) { read(from, values); }
+    virtual void read_bytes_later(const tensor_view& from, std::span<std::byte> bytes) {
+        read_bytes(from, bytes);
+    }
+    [[nodiscard]] virtual work_mark mark() { return 0; }
+    [[nodiscard]] virtual bool reached(work_mark) { return true; }
+    virtual void wait(work_mark) {}
+
     // Throws std::logic_error where the contract is not met (check_contract). The views' addresses are fixed
     // for the life of the operation; the backend outlives it.
     [[nodiscard]] virtual std::unique_ptr<operation> prepare(const operation_params& op) = 0;
+
+    // These operations, one after the other, as one; they outlive it, and it is executed with one workspace
+    // always. Devices that can, record them at first and replay the record (a CUDA graph).
+    [[nodiscard]] virtual std::unique_ptr<operation> sequence(std::vector<operation*> operations);
 };
 
 struct backend_options {

@@ -37,8 +37,8 @@ class checker {
     // Rank, dtype, and no empty extent; `dims` of other operands follow from this one.
     void activation(std::string_view name, const tensor_view& view) const {
         leading(name, view, 4);
-        require(view.desc.type == dtype::f32 || view.desc.type == dtype::bf16,
-                fmt::format("{} must be f32 or bf16", name), name_of(view.desc.type));
+        require(is_floating(view.desc.type), fmt::format("{} must be f32, bf16 or f16", name),
+                name_of(view.desc.type));
     }
     void features(std::string_view name, const tensor_view& view) const {
         leading(name, view, 2);
@@ -220,12 +220,20 @@ void check(const checker& must, const softmax_cross_entropy& op) {
     must.tensor("row_loss", op.row_loss, dtype::f32, {dims[0]});
     must.tensor("predictions", op.predictions, dtype::i32, {dims[0]});
     must.optional("dlogits", op.dlogits, dtype::f32, dims);
+    must.optional("loss_scale", op.loss_scale, dtype::f32, {loss_scale_columns});
+}
+
+void check(const checker& must, const loss_scale_update& op) {
+    must.tensor("state", op.state, dtype::f32, {loss_scale_columns});
+    for (const tensor_view& gradient : op.gradients)
+        must.tensor("gradient", gradient, dtype::f32, gradient.desc.dims);
 }
 
 void check(const checker& must, const adam_step& op) {
     must.leading("settings", op.settings, 2);
     const std::int64_t rows = op.settings.desc.dims[0];
     must.tensor("settings", op.settings, dtype::f32, {rows, adam_settings_columns});
+    must.optional("loss_scale", op.loss_scale, dtype::f32, {loss_scale_columns});
     for (const adam_parameter& parameter : op.parameters) {
         must.tensor("p", parameter.p, dtype::f32, parameter.p.desc.dims);
         const std::pair<std::string_view, const tensor_view*> like_p[] = {

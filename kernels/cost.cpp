@@ -12,6 +12,7 @@ double bytes_of(const tensor_view& view) {
     case dtype::i32:
         return 4 * count_of(view);
     case dtype::bf16:
+    case dtype::f16:
         return 2 * count_of(view);
     case dtype::u8:
         return count_of(view);
@@ -61,6 +62,7 @@ double flops_of(const dropout& op) { return count_of(op.x); }
 double flops_of(const softmax_cross_entropy& op) {
     return (op.dlogits.present() ? 5 : 2) * count_of(op.logits); // difference, sum; two divisions, difference
 }
+double flops_of(const loss_scale_update&) { return 0; }
 double flops_of(const adam_step& op) {
     double flops = 0;
     for (const adam_parameter& parameter : op.parameters) // 3 for m, 4 for v, 5 for p, 1 for the decay

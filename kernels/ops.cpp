@@ -129,7 +129,12 @@ consteval auto describe(std::type_identity<softmax_cross_entropy>) {
                                                      {"loss", &op::loss, write},
                                                      {"row_loss", &op::row_loss, write},
                                                      {"predictions", &op::predictions, write},
-                                                     {"dlogits", &op::dlogits, write}});
+                                                     {"dlogits", &op::dlogits, write},
+                                                     {"loss_scale", &op::loss_scale, read}});
+}
+consteval auto describe(std::type_identity<loss_scale_update>) {
+    using op = loss_scale_update;
+    return describe_as<op>("loss_scale_update", {{"state", &op::state, update}});
 }
 // One of the many tensors of an adam_step; its settings come after them.
 consteval auto describe(std::type_identity<adam_parameter>) {
@@ -140,7 +145,8 @@ consteval auto describe(std::type_identity<adam_parameter>) {
 }
 consteval auto describe(std::type_identity<adam_step>) {
     using op = adam_step;
-    return describe_as<op>("adam_step", {{"settings", &op::settings, read}});
+    return describe_as<op>("adam_step",
+                           {{"settings", &op::settings, read}, {"loss_scale", &op::loss_scale, read}});
 }
 
 template <class Op> constexpr auto description_of = describe(std::type_identity<std::remove_const_t<Op>>{});
@@ -155,6 +161,8 @@ template <class Params, class Visit> void visit_operands(Params& op, const Visit
         [&](auto& specific) {
             if constexpr (requires { specific.parameters; })
                 for (auto& parameter : specific.parameters) visit_present(parameter, visit);
+            if constexpr (requires { specific.gradients; })
+                for (auto& gradient : specific.gradients) visit("gradient", gradient, access::read);
             visit_present(specific, visit);
         },
         op);

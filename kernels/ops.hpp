@@ -6,8 +6,9 @@
 //   * outputs are assigned, never added to, unless the contract says "updated";
 //   * views that share memory are allowed only where the contract says so;
 //   * the result is a pure function of the inputs and the number of threads: same inputs, same bits;
-//   * activations ("activation" below) have shape (batch, channels, height, width), dtype f32 or bf16 and the
-//     layout of backend::activation(); a batch of feature vectors is a row-major f32 tensor (batch,
+//   * activations ("activation" below) have shape (batch, channels, height, width), dtype f32, bf16 or f16
+//   and
+//     the layout of backend::activation(); a batch of feature vectors is a row-major f32 tensor (batch,
 //     features);
 //   * arithmetic and statistics are f32 (f64 on the double reference), whatever the dtype of the activations.
 // cost.hpp gives each operation's bytes and FLOPs.
@@ -181,15 +182,45 @@ struct dropout {
 // row_loss[n] = log(sum over c of exp(logits[n,c])) - logits[n,target[n]], the row's maximum subtracted first
 //   loss         f32 (1): mean of row_loss (sum in double, in order)
 //   predictions  i32 (batch): the first index of the row's maximum
-//   dlogits      (optional) (softmax(logits) - one_hot(target)) / batch; may be logits
+//   dlogits      (optional) (softmax(logits) - one_hot(target)) / batch, times the scale where loss_scale is
+//                present; may be logits
+//   loss_scale   (optional) state of loss_scale_update
 //   target       i32 (batch) in [0, classes); outside of it the row's loss is NaN and its gradient
 //                undefined (but nothing outside the row is touched): data/ checks labels on the host
 struct softmax_cross_entropy {
-    tensor_view logits, target, loss, row_loss, predictions, dlogits;
+    tensor_view logits, target, loss, row_loss, predictions, dlogits, loss_scale;
 };
 
 // ---------------------------------------------------------------------------------------------------------
 // Optimizer
+
+// Dynamic loss scaling (Micikevicius et al. 2018: "Mixed precision training"), which keeps the gradients of
+// f16 activations inside the format's range. With `finite`: no element of any gradient is an infinity or NaN,
+//   inverse = finite ? 1 / scale : 0
+//   good_steps = finite ? good_steps + 1 : 0;   skipped += finite ? 0 : 1
+//   scale *= finite ? (good_steps reached loss_scale_interval ? 2, and good_steps = 0 : 1) : 1/2
+//   state  f32 (loss_scale_columns), updated: scale (of the next step's loss), inverse (what this step's
+//          gradients are multiplied by; 0: the step is skipped), good_steps, skipped (steps so far)
+// The constants are those of PyTorch's GradScaler.
+inline constexpr std::int64_t loss_scale_columns = 4;
+inline constexpr float loss_scale_start = 65536;
+inline constexpr int loss_scale_interval = 2000;
+struct loss_scale_update {
+    std::vector<tensor_view> gradients; // f32, any shapes
+    tensor_view state;
+};
+// The formula above, on loss_scale_columns values.
+template <class Value> constexpr void update_loss_scale(Value* state, bool finite) noexcept {
+    Value &scale = state[0], &inverse = state[1], &good_steps = state[2], &skipped = state[3];
+    inverse = finite ? 1 / scale : 0;
+    good_steps = finite ? good_steps + 1 : 0;
+    skipped += finite ? 0 : 1;
+    if (!finite) scale /= 2;
+    if (good_steps >= loss_scale_interval) {
+        scale *= 2;
+        good_steps = 0;
+    }
+}
 
 // Adam (Kingma, Ba 2015) in fastai's form, one step over many tensors:
 //   p *= 1 - lr*weight_decay (where decay); m = mom*m + (1-mom)*g; v = beta2*v + (1-beta2)*g^2
@@ -200,12 +231,14 @@ struct adam_parameter {
     std::int64_t settings_row = 0;
     bool decay = false;
 };
-//   settings  f32 (rows, adam_settings_columns): lr, mom, 1-mom^t, 1-beta2^t of each row, written by the host
-//             before each step
-inline constexpr std::int64_t adam_settings_columns = 4;
+//   settings    f32 (rows, adam_settings_columns): lr, mom, t of each row, written by the host before each
+//               step; powers of mom and beta2 are taken in f64
+//   loss_scale  (optional) state of loss_scale_update: g is multiplied by `inverse` first, t is less by
+//               `skipped`, and where `inverse` is 0 nothing is updated
+inline constexpr std::int64_t adam_settings_columns = 3;
 struct adam_step {
     std::vector<adam_parameter> parameters;
-    tensor_view settings;
+    tensor_view settings, loss_scale;
     double beta2 = 0.99, epsilon = 1e-5, weight_decay = 0.01;
 };
 
@@ -216,7 +249,8 @@ using operation_params =
     std::variant<photo_to_tensor, convolution_forward, convolution_backward_data,
                  convolution_backward_weights, batch_norm_forward, batch_norm_inference, batch_norm_backward,
                  max_pool_forward, max_pool_backward, concat_pool_forward, concat_pool_backward,
-                 linear_forward, linear_backward, dropout, softmax_cross_entropy, adam_step>;
+                 linear_forward, linear_backward, dropout, softmax_cross_entropy, loss_scale_update,
+                 adam_step>;
 
 [[nodiscard]] std::string_view name_of(const operation_params& op); // "convolution_forward"
 

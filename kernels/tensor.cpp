@@ -11,6 +11,8 @@ const char* name_of(dtype type) noexcept {
         return "f32";
     case dtype::bf16:
         return "bf16";
+    case dtype::f16:
+        return "f16";
     case dtype::u8:
         return "u8";
     case dtype::i32:

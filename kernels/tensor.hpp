@@ -11,10 +11,14 @@
 namespace petnet::kernels {
 
 // `f32` is the working precision: statistics, loss, master weights and optimizer state are always f32.
+// Activations may also be bf16 or f16 (IEEE binary16).
 // (The double-precision reference backend stores f32 tensors as double; storage is a backend's own affair.)
-enum class dtype : std::uint8_t { f32, bf16, u8, i32, u64 };
+enum class dtype : std::uint8_t { f32, bf16, f16, u8, i32, u64 };
 
 [[nodiscard]] const char* name_of(dtype type) noexcept;
+[[nodiscard]] constexpr bool is_floating(dtype type) noexcept {
+    return type == dtype::f32 || type == dtype::bf16 || type == dtype::f16;
+}
 
 // Logical extents, outermost first: activations (batch, channels, height, width), convolution weights
 // (out channels, in channels, rows, columns), features (batch, features), vectors (n).

@@ -22,6 +22,8 @@ std::string text(const std::vector<std::int64_t>& dims) {
     return result.empty() ? "scalar" : result;
 }
 
+constexpr const char* loss_scale_name = "loss_scale";
+
 // Tensors by petnet's name.
 using tensor_table = std::unordered_map<std::string, const weight_tensor*>;
 
@@ -85,6 +87,8 @@ std::vector<weight_tensor> collect_state(const parameters& p, bool moments) {
     }
     for (const running_statistic& entry : p.statistics())
         tensors.push_back(owned_tensor(p.device(), entry.name, entry.value));
+    if (moments && p.loss_scale().present())
+        tensors.push_back(owned_tensor(p.device(), loss_scale_name, p.loss_scale()));
     return tensors;
 }
 
@@ -98,6 +102,7 @@ void restore_state(parameters& p, const weight_file& state, std::string_view fil
     }
     for (const running_statistic& entry : p.statistics())
         fill(p.device(), entry.value, entry.name, table, file);
+    if (p.loss_scale().present()) fill(p.device(), p.loss_scale(), loss_scale_name, table, file);
 }
 
 } // namespace petnet::model

@@ -24,7 +24,8 @@ struct loaded_weights {
 loaded_weights load_weights(parameters& p, const weight_file& weights, std::string_view file);
 
 // What training changes, as float32 tensors in PyTorch's layouts: parameters and running statistics, and with
-// `moments` also Adam's, named "adam.m.NAME" and "adam.v.NAME". The tensors own their values.
+// `moments` also Adam's, named "adam.m.NAME" and "adam.v.NAME", and where there is one the "loss_scale". The
+// tensors own their values.
 [[nodiscard]] std::vector<weight_tensor> collect_state(const parameters& p, bool moments);
 
 // The reverse of collect_state(p, true). input_error naming `file` and the tensor that is missing or of

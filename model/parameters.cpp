@@ -4,6 +4,7 @@
 #include "base/random.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 
@@ -65,6 +66,8 @@ parameters::parameters(kernels::backend& device, const network& net, kernels::dt
     std::size_t total = 0;
     for (const parameter& p : trained_) total += 3 * aligned(p.value.desc);
     for (const running_statistic& s : statistics_) total += aligned(s.value.desc);
+    const kernels::tensor_desc loss_scale{dtype::f32, {kernels::loss_scale_columns}};
+    if (activations == dtype::f16) total += aligned(loss_scale);
     memory_ = device.allocate(total);
     std::byte* next = memory_.get();
     const auto place = [&](kernels::tensor_view& view) {
@@ -76,8 +79,14 @@ parameters::parameters(kernels::backend& device, const network& net, kernels::dt
         place(p.m);
         place(p.v);
     }
-    clear_moments();
     for (running_statistic& s : statistics_) place(s.value);
+    if (activations == dtype::f16) {
+        loss_scale_.desc = loss_scale;
+        place(loss_scale_);
+        device.write(loss_scale_,
+                     std::span<const float>(std::array{kernels::loss_scale_start, 0.0F, 0.0F, 0.0F}));
+    }
+    clear_moments();
 }
 
 const parameter& parameters::find(std::string_view name) const { return find_by_name(trained_, name); }
@@ -91,6 +100,11 @@ void parameters::clear_moments() {
         device_->clear(p.m);
         device_->clear(p.v);
     }
+    if (!loss_scale_.present()) return;
+    std::array<float, kernels::loss_scale_columns> state{};
+    device_->read(loss_scale_, std::span<float>(state));
+    state.back() = 0;
+    device_->write(loss_scale_, std::span<const float>(state));
 }
 
 void initialise(parameters& p, std::uint64_t seed, initialise_part part) {

@@ -50,7 +50,10 @@ class parameters {
     [[nodiscard]] const parameter& find(std::string_view name) const;
     [[nodiscard]] const kernels::tensor_view& statistic(std::string_view name) const;
 
-    // Adam's moments to zero, as at the start of each phase.
+    // State of loss_scale_update; absent unless the activations are f16.
+    [[nodiscard]] const kernels::tensor_view& loss_scale() const { return loss_scale_; }
+
+    // Adam's moments and the count of skipped steps to zero, as at the start of each phase.
     void clear_moments();
 
     [[nodiscard]] kernels::backend& device() const { return *device_; }
@@ -59,6 +62,7 @@ class parameters {
     kernels::backend* device_;
     std::vector<parameter> trained_;
     std::vector<running_statistic> statistics_;
+    kernels::tensor_view loss_scale_;
     kernels::device_memory memory_;
 };
 

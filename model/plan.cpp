@@ -29,22 +29,22 @@ void plan::bind(std::byte* memory) {
     const auto place = [&](kernels::tensor_view& view) {
         if (view.slot != 0) view.data = memory + offsets_[view.slot - 1];
     };
+    std::vector<kernels::operation*> operations;
     for (node& n : nodes_) {
         kernels::for_each_operand(
             n.params, [&](std::string_view, kernels::tensor_view& view, kernels::access) { place(view); });
         n.prepared = device_.prepare(n.params);
-        workspace_bytes_ = std::max(workspace_bytes_, n.prepared->workspace_bytes());
+        operations.push_back(n.prepared.get());
     }
     for (kernels::tensor_view* view :
          {&pixels_, &image_, &target_, &row_keys_, &settings_, &logits_, &loss_, &row_loss_, &predictions_})
         place(*view);
     for (named_gradient& g : gradients_) place(g.view);
-    workspace_ = device_.allocate(workspace_bytes_);
+    sequence_ = device_.sequence(std::move(operations));
+    workspace_ = device_.allocate(sequence_->workspace_bytes());
 }
 
-void plan::execute() {
-    for (const node& n : nodes_) n.prepared->execute(workspace_.get());
-}
+void plan::execute() { sequence_->execute(workspace_.get()); }
 
 const kernels::tensor_view& plan::gradient(std::string_view name) const {
     const auto found = std::ranges::find(gradients_, name, &named_gradient::name);

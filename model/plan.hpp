@@ -67,7 +67,7 @@ class plan {
     [[nodiscard]] const kernels::tensor_view& gradient(std::string_view name) const;
 
     [[nodiscard]] const plan_options& options() const { return options_; }
-    [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
+    [[nodiscard]] std::size_t workspace_bytes() const { return sequence_->workspace_bytes(); } // after bind()
 
     // For benches and logs: what runs, in order. `label` is the layer's name.
     struct node {
@@ -88,7 +88,8 @@ class plan {
     plan_options options_;
     std::vector<node> nodes_;
     std::vector<std::size_t> offsets_; // of slot i+1
-    std::size_t tensor_bytes_ = 0, workspace_bytes_ = 0;
+    std::size_t tensor_bytes_ = 0;
+    std::unique_ptr<kernels::operation> sequence_; // of the nodes
     kernels::device_memory workspace_{nullptr, [](std::byte*) {}};
     kernels::tensor_view pixels_, image_, target_, row_keys_, settings_, logits_, loss_, row_loss_,
         predictions_;

@@ -168,8 +168,9 @@ void plan_builder::forward_head() {
     plan_.loss_ = pinned(vector(dtype::f32, {1}));
     plan_.row_loss_ = pinned(vector(dtype::f32, {batch}));
     plan_.predictions_ = pinned(vector(dtype::i32, {batch}));
-    add("loss", softmax_cross_entropy{plan_.logits_, plan_.target_, plan_.loss_, plan_.row_loss_,
-                                      plan_.predictions_, head_.dlogits});
+    add("loss",
+        softmax_cross_entropy{plan_.logits_, plan_.target_, plan_.loss_, plan_.row_loss_, plan_.predictions_,
+                              head_.dlogits, training() ? parameters_.loss_scale() : view{}});
 }
 
 void plan_builder::backward_head() {
@@ -249,11 +250,18 @@ void plan_builder::update() {
         pinned(vector(dtype::f32, {static_cast<std::int64_t>(parameter_groups), adam_settings_columns}));
     adam_step step;
     step.settings = plan_.settings_;
+    step.loss_scale = parameters_.loss_scale();
     for (const parameter& p : parameters_.trained())
         for (const plan::named_gradient& g : plan_.gradients_)
             if (g.name == p.name)
                 step.parameters.push_back(
                     {p.value, g.view, p.m, p.v, static_cast<std::int64_t>(p.group), p.decays()});
+    if (step.loss_scale.present()) {
+        loss_scale_update scale;
+        for (const adam_parameter& p : step.parameters) scale.gradients.push_back(p.g);
+        scale.state = step.loss_scale;
+        add("loss_scale", scale);
+    }
     add("adam", step);
 }
 

@@ -5,6 +5,7 @@
 #include "base/random.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <span>
 #include <string>
@@ -36,6 +37,21 @@ struct fine_tuner::plans {
           memory(owner.device_.allocate(std::max(training.memory_bytes(), evaluation.memory_bytes()))) {
         training.bind(memory.get());
         evaluation.bind(memory.get());
+    }
+
+    // Says which batch would fit where this one does not: a plan's memory grows with its photographs.
+    static std::unique_ptr<plans> make(const fine_tuner& owner, model::phase kind) {
+        try {
+            return std::make_unique<plans>(owner, kind);
+        } catch (const kernels::out_of_device_memory& e) {
+            const auto batch = static_cast<double>(owner.setup_.batch_size);
+            const auto fits = static_cast<std::int64_t>(batch * 0.9 * static_cast<double>(e.free()) /
+                                                        static_cast<double>(e.needed()));
+            throw environment_error(std::string(e.what()) + " for batches of " +
+                                    std::to_string(owner.setup_.batch_size) + " photographs: " +
+                                    (fits >= 2 ? "try --batch-size " + std::to_string(fits)
+                                               : "free some of it, or use --device cpu"));
+        }
     }
 };
 
@@ -76,7 +92,7 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             run_epoch += phase.epochs;
             continue;
         }
-        plans phase_plans(*this, phase.kind);
+        const std::unique_ptr<plans> phase_plans = plans::make(*this, phase.kind);
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -85,8 +101,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
         for (run_epoch += position.epoch; position.epoch < phase.epochs; ++run_epoch) {
             const stopwatch watch;
             epoch_report report{.epoch = run_epoch, .phase = phase.kind};
-            if (!train_epoch(position, phase_plans.training, run_epoch, calls, report) ||
-                !validate(phase_plans.evaluation, calls, report)) {
+            if (!train_epoch(position, phase_plans->training, run_epoch, calls, report) ||
+                !validate(phase_plans->evaluation, calls, report)) {
                 calls.checkpoint(position, false);
                 return false;
             }
@@ -116,18 +132,16 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
                          .threads = setup_.loader_threads});
     const stopwatch epoch_watch;
     const std::int64_t first_step = position.step_in_epoch;
-    data::photo_batch batch;
-    for (stopwatch step_watch; loader.next(batch); step_watch = {}) {
-        const std::int64_t done = position.epoch * steps_per_epoch_ + position.step_in_epoch;
-        const hyperparameters hyper = phase.at(done, phase.epochs * steps_per_epoch_);
-        upload(plan, batch);
-        upload_row_keys(plan, batch, run_epoch);
-        device_.write(plan.settings(), std::span<const double>(adam_settings(hyper, done + 1)));
-        plan.execute();
+    stopwatch step_watch;
+    struct started_step {
+        hyperparameters hyper;
+        std::size_t images = 0;
         float loss = 0;
-        device_.read(plan.loss(), std::span<float>(&loss, 1));
-        position.train_loss.add(static_cast<double>(loss));
-
+        kernels::work_mark done = 0;
+    };
+    const auto finish = [&](started_step& step) {
+        device_.wait(step.done);
+        position.train_loss.add(static_cast<double>(step.loss));
         const std::int64_t in_epoch = position.step_in_epoch++;
         const double per_step = epoch_watch.seconds() / static_cast<double>(in_epoch - first_step + 1);
         listener_.on_step(
@@ -136,14 +150,38 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
              .epoch = run_epoch,
              .step_in_epoch = in_epoch,
              .steps_in_epoch = steps_per_epoch_,
-             .loss = static_cast<double>(loss),
-             .hyper = hyper,
-             .images_per_second = static_cast<double>(batch.count) / step_watch.seconds(),
+             .loss = static_cast<double>(step.loss),
+             .hyper = step.hyper,
+             .images_per_second = static_cast<double>(step.images) / step_watch.seconds(),
              .seconds_left = per_step * static_cast<double>(steps_per_epoch_ - position.step_in_epoch)});
-        if (calls.stop_requested()) return false;
+        step_watch = {};
+    };
+
+    // A device works on one step while the next is prepared for it. Which step is which is a matter of place:
+    // reads in flight hold the address of their started_step.
+    std::array<started_step, 2> steps;
+    bool under_way = false, stopped = false;
+    std::size_t current = 0;
+    data::photo_batch batch;
+    for (std::int64_t started = first_step; !stopped && loader.next(batch); ++started, current ^= 1U) {
+        started_step& step = steps[current];
+        const std::int64_t done = position.epoch * steps_per_epoch_ + started;
+        step.hyper = phase.at(done, phase.epochs * steps_per_epoch_);
+        step.images = batch.count;
+        upload(plan, batch);
+        upload_row_keys(plan, batch, run_epoch);
+        device_.upload(plan.settings(), adam_settings(step.hyper, done + 1));
+        plan.execute();
+        device_.read_later(plan.loss(), std::span<float>(&step.loss, 1));
+        step.done = device_.mark();
+        if (under_way) finish(steps[current ^ 1U]);
+        under_way = !device_.reached(step.done);
+        if (!under_way) finish(step);
+        stopped = calls.stop_requested();
     }
+    if (under_way) finish(steps[current ^ 1U]);
     report.seconds_waited = loader.seconds_waited();
-    return true;
+    return !stopped;
 }
 
 bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& report) {
@@ -153,26 +191,47 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
                          .seed = setup_.seed,
                          .threads = setup_.loader_threads});
     const auto rows = static_cast<std::size_t>(setup_.batch_size);
-    std::vector<float> row_loss(rows);
-    std::vector<std::int32_t> predictions(rows);
     double loss = 0;
     std::int64_t wrong = 0, images = 0, done = 0;
-    for (data::photo_batch batch; loader.next(batch);) {
+    struct started_batch {
+        std::size_t count = 0;
+        std::vector<float> row_loss;
+        std::vector<std::int32_t> predictions, labels;
+        kernels::work_mark done = 0;
+    };
+    const auto finish = [&](const started_batch& batch) {
+        device_.wait(batch.done);
+        for (std::size_t i = 0; i < batch.count; ++i) {
+            loss += static_cast<double>(batch.row_loss[i]);
+            wrong += batch.predictions[i] != batch.labels[i] ? 1 : 0;
+        }
+        images += static_cast<std::int64_t>(batch.count);
+        listener_.on_validation(++done, static_cast<std::int64_t>(loader.batches()));
+    };
+
+    std::array<started_batch, 2> batches; // as the steps of train_epoch
+    for (started_batch& started : batches) started.row_loss.resize(rows), started.predictions.resize(rows);
+    bool under_way = false, stopped = false;
+    std::size_t current = 0;
+    for (data::photo_batch batch; !stopped && loader.next(batch); current ^= 1U) {
+        started_batch& started = batches[current];
         // The last batch fills the first rows; the others are black and counted nowhere.
         batch.pixels.resize(batch.pixels.size() / batch.count * rows);
         batch.labels.resize(rows);
         upload(plan, batch);
         plan.execute();
-        device_.read(plan.row_loss(), std::span<float>(row_loss));
-        device_.read_bytes(plan.predictions(), std::as_writable_bytes(std::span(predictions)));
-        for (std::size_t i = 0; i < batch.count; ++i) {
-            loss += static_cast<double>(row_loss[i]);
-            wrong += predictions[i] != batch.labels[i] ? 1 : 0;
-        }
-        images += static_cast<std::int64_t>(batch.count);
-        listener_.on_validation(++done, static_cast<std::int64_t>(loader.batches()));
-        if (calls.stop_requested()) return false;
+        started.count = batch.count;
+        started.labels = batch.labels;
+        device_.read_later(plan.row_loss(), std::span<float>(started.row_loss));
+        device_.read_bytes_later(plan.predictions(), std::as_writable_bytes(std::span(started.predictions)));
+        started.done = device_.mark();
+        if (under_way) finish(batches[current ^ 1U]);
+        under_way = !device_.reached(started.done);
+        if (!under_way) finish(started);
+        stopped = calls.stop_requested();
     }
+    if (under_way) finish(batches[current ^ 1U]);
+    if (stopped) return false;
     const auto count = static_cast<double>(std::max<std::int64_t>(images, 1));
     report.validation = {loss / count, static_cast<double>(wrong) / count, images};
     report.seconds_validating = watch.seconds();
@@ -180,8 +239,8 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
 }
 
 void fine_tuner::upload(model::plan& plan, const data::photo_batch& batch) const {
-    device_.write_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
-    device_.write_bytes(plan.target(), std::as_bytes(std::span(batch.labels)));
+    device_.upload_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
+    device_.upload_bytes(plan.target(), std::as_bytes(std::span(batch.labels)));
 }
 
 void fine_tuner::upload_row_keys(model::plan& plan, const data::photo_batch& batch,
@@ -191,7 +250,7 @@ void fine_tuner::upload_row_keys(model::plan& plan, const data::photo_batch& bat
     std::vector<std::uint64_t> keys;
     for (const std::size_t index : batch.indices)
         keys.push_back(key.child(setup_.photos.folder().photos[index].name).value());
-    device_.write_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
+    device_.upload_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
 }
 
 } // namespace petnet::train

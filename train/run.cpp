@@ -14,6 +14,7 @@
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace petnet::train {
 namespace {
@@ -52,6 +53,13 @@ bool is_utf8(const std::string& text) {
 
 std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+std::optional<kernels::dtype> named_precision(std::string_view name) {
+    if (name == "fp32") return kernels::dtype::f32;
+    if (name == "bf16") return kernels::dtype::bf16;
+    if (name == "fp16") return kernels::dtype::f16;
+    return {};
+}
+
 void check(const train_options& options) {
     const auto require = [](bool holds, const char* rule) {
         if (!holds) throw usage_error(rule);
@@ -72,17 +80,18 @@ void check(const train_options& options) {
     require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
             "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
     require(is_utf8(options.labels), "--labels must be UTF-8 text");
-    require(options.precision == "auto" || options.precision == "fp32" || options.precision == "bf16",
-            "--precision must be auto, fp32 or bf16 (fp16 needs the cuda device)");
+    require(options.precision == "auto" || named_precision(options.precision),
+            "--precision must be auto, fp32, bf16 or fp16");
 }
 
 kernels::dtype choose_precision(const std::string& name, const kernels::backend& device) {
     if (name == "auto") return device.fastest();
-    if (name == "fp32") return kernels::dtype::f32;
-    if (!device.supports(kernels::dtype::bf16))
-        throw usage_error("--precision bf16: this processor has no native bf16 (" + device.device() +
-                          "); use fp32");
-    return kernels::dtype::bf16;
+    const kernels::dtype precision = named_precision(name).value();
+    if (!device.supports(precision))
+        throw usage_error("--precision " + name + ": this device has no native " + name + " (" +
+                          device.device() + "); use " +
+                          (device.supports(kernels::dtype::bf16) ? "bf16 or fp32" : "fp32"));
+    return precision;
 }
 
 struct weight_source {

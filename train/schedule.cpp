@@ -9,7 +9,6 @@ namespace {
 
 constexpr double final_div = 1e5;
 constexpr double high_momentum = 0.95, low_momentum = 0.85;
-constexpr double beta2 = 0.99; // adam_step's default
 
 double cosine(double from, double to, double position) {
     return from + (1 + std::cos(std::numbers::pi * (1 - position))) * (to - from) / 2;
@@ -57,9 +56,7 @@ std::vector<training_phase> fine_tune_phases(std::int64_t epochs, double base_lr
 
 std::vector<double> adam_settings(const hyperparameters& h, std::int64_t step) {
     std::vector<double> rows;
-    const auto t = static_cast<double>(step);
-    for (const double lr : h.lr)
-        rows.insert(rows.end(), {lr, h.mom, 1 - std::pow(h.mom, t), 1 - std::pow(beta2, t)});
+    for (const double lr : h.lr) rows.insert(rows.end(), {lr, h.mom, static_cast<double>(step)});
     return rows;
 }
 

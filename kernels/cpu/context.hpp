@@ -73,6 +73,7 @@ struct row_view {
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const linear_backward& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const dropout& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const softmax_cross_entropy& op);
+[[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const loss_scale_update& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const adam_step& op);
 
 } // namespace petnet::kernels::cpu

@@ -111,9 +111,11 @@ class cross_entropy final : public operation {
 
     void execute(std::byte*) override {
         const std::int64_t rows = op_.logits.desc.dims[0], classes = op_.logits.desc.dims[1];
+        const auto* state = elements<float>(op_.loss_scale);
+        const double scale = state != nullptr ? static_cast<double>(*state) : 1.0;
         double total = 0;
         for (std::int64_t n = 0; n < rows; ++n) {
-            row(n, classes, 1.0 / static_cast<double>(rows));
+            row(n, classes, scale / static_cast<double>(rows));
             total += static_cast<double>(elements<float>(op_.row_loss)[n]);
         }
         *elements<float>(op_.loss) = static_cast<float>(total / static_cast<double>(rows));

@@ -261,8 +261,9 @@ void adam_update(float* __restrict p, const float* __restrict g, float* __restri
                  std::int64_t count, const adam_constants& a) {
     const float rate = a.lr / a.debias1, inverse_debias2 = 1.0F / a.debias2;
     for (std::int64_t i = 0; i < count; ++i) {
-        m[i] = a.mom * m[i] + (1.0F - a.mom) * g[i];
-        v[i] = a.beta2 * v[i] + (1.0F - a.beta2) * g[i] * g[i];
+        const float gradient = g[i] * a.inverse_scale;
+        m[i] = a.mom * m[i] + (1.0F - a.mom) * gradient;
+        v[i] = a.beta2 * v[i] + (1.0F - a.beta2) * gradient * gradient;
         const float root = __builtin_sqrtf(v[i] * inverse_debias2);
         p[i] = p[i] * a.shrink - rate * m[i] / (root + a.epsilon);
     }

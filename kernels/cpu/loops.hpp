@@ -56,9 +56,10 @@ template <typename T> struct loops {
     void (*photo_to_plane)(const std::uint8_t* pixels, std::int64_t count, const float* table, T* y);
 };
 
-// p, m, v as in adam_step; debias1 = 1-mom^t, debias2 = 1-beta2^t, shrink = 1 - lr*weight_decay or 1.
+// p, m, v as in adam_step; debias1 = 1-mom^t, debias2 = 1-beta2^t, shrink = 1 - lr*weight_decay or 1; g is
+// multiplied by inverse_scale.
 struct adam_constants {
-    float lr, mom, debias1, debias2, beta2, epsilon, shrink;
+    float lr, mom, debias1, debias2, beta2, epsilon, shrink, inverse_scale;
 };
 using adam_loop = void (*)(float* p, const float* g, float* m, float* v, std::int64_t count,
                            const adam_constants& a);

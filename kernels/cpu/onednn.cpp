@@ -33,10 +33,11 @@ dnnl::memory::data_type onednn_type(dtype type) {
         return dnnl::memory::data_type::u8;
     case dtype::i32:
         return dnnl::memory::data_type::s32;
+    case dtype::f16:
     case dtype::u64:
         break;
     }
-    throw std::logic_error("oneDNN has no 64-bit integers");
+    throw std::logic_error(std::string("the cpu backend has no ") + name_of(type));
 }
 
 dnnl::memory::dims onednn_dims(const shape& dims) {

@@ -26,6 +26,7 @@ template <class T> std::unique_ptr<operation> prepare(const linear_forward& op);
 template <class T> std::unique_ptr<operation> prepare(const linear_backward& op);
 template <class T> std::unique_ptr<operation> prepare(const dropout& op);
 template <class T> std::unique_ptr<operation> prepare(const softmax_cross_entropy& op);
+template <class T> std::unique_ptr<operation> prepare(const loss_scale_update& op);
 template <class T> std::unique_ptr<operation> prepare(const adam_step& op);
 
 // An operation from a function that takes `workspace_doubles` doubles of scratch memory.

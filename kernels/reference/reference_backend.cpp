@@ -40,7 +40,7 @@ template <class T> class reference_backend final : public backend {
         return is_double ? "plain loops in float64, one thread" : "plain loops, one thread";
     }
     [[nodiscard]] bool supports(dtype activations) const override {
-        return activations == dtype::f32 || (activations == dtype::bf16 && !is_double);
+        return activations == dtype::f32 || (is_floating(activations) && !is_double);
     }
     [[nodiscard]] dtype fastest() const override { return dtype::f32; }
 
@@ -98,6 +98,7 @@ template <class T> class reference_backend final : public backend {
         case dtype::f32:
             return sizeof(T);
         case dtype::bf16:
+        case dtype::f16:
             return sizeof(bfloat16);
         case dtype::u8:
             return sizeof(std::uint8_t);
@@ -135,8 +136,10 @@ template <class T> class reference_backend final : public backend {
     void check_descriptors(const operation_params& op) const {
         for_each_operand(op, [&](std::string_view name, const tensor_view& view, access) {
             require(view.data != nullptr, std::string(name) + " has no address");
-            require(view.desc.type != dtype::bf16 || supports(dtype::bf16), "no bf16 in double precision");
-            if (std::holds_alternative<adam_step>(op)) return;
+            require(!is_floating(view.desc.type) || supports(view.desc.type),
+                    "no 16 bits in double precision");
+            if (std::holds_alternative<adam_step>(op) || std::holds_alternative<loss_scale_update>(op))
+                return;
             const bool row_major = view.desc.dims.rank() != shape::max_rank || name == "pixels";
             const std::uint32_t layout = row_major ? 0 : channels_last;
             require(view.desc.layout == layout, std::string(name) + " must have layout " +

@@ -14,6 +14,7 @@ template <class T> std::unique_ptr<operation> prepare(const softmax_cross_entrop
         auto *row_loss = elements<T>(op.row_loss), *loss = elements<T>(op.loss);
         auto* predictions = elements<std::int32_t>(op.predictions);
         const std::int64_t batch = op.logits.desc.dims[0], classes = op.logits.desc.dims[1];
+        const double scale = op.loss_scale.present() ? load(*elements<const T>(op.loss_scale)) : 1;
         double total = 0;
         for (std::int64_t n = 0; n < batch; ++n) {
             const auto* logits = elements<const T>(op.logits) + n * classes;
@@ -32,7 +33,8 @@ template <class T> std::unique_ptr<operation> prepare(const softmax_cross_entrop
                 elements<T>(op.dlogits) + n * classes; // may be the logits: each read before its write
             for (std::int64_t c = 0; c < classes; ++c) {
                 const double probability = std::exp(load(logits[c]) - maximum) / sum;
-                store(dlogits[c], (probability - (c == target[n] ? 1 : 0)) / static_cast<double>(batch));
+                store(dlogits[c],
+                      scale * (probability - (c == target[n] ? 1 : 0)) / static_cast<double>(batch));
             }
         }
         store(loss[0], total / static_cast<double>(batch));

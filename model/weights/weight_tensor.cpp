@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Element types of weight files and their values as float32 and float64.
+#include "base/float16.hpp"
 #include "model/weights/tensor_layout.hpp"
 #include "model/weights/weight_file.hpp"
 
@@ -28,21 +29,6 @@ constexpr std::array<dtype_facts, 10> facts = {{{8, "float64"},
                                                 {1, "int8"},
                                                 {1, "uint8"},
                                                 {1, "bool"}}};
-
-// IEEE 754 binary16; the bits of a NaN are kept.
-float float_of_half(std::uint16_t half) {
-    const std::uint32_t sign = (half & 0x8000u) << 16;
-    const std::uint32_t exponent = (half >> 10) & 0x1fu;
-    const std::uint32_t mantissa = half & 0x3ffu;
-    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f; // subnormal or zero
-    return sign != 0 ? -magnitude : magnitude;
-}
-
-float float_of_bfloat16(std::uint16_t bits) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 // The nearest float32; what is beyond the largest becomes infinite, as in PyTorch.
 float rounded(double value) {

@@ -77,7 +77,6 @@ TEST_F(command_line, bad_numbers) {
         {"--max-bad-images", "2"},
         {"--max-bad-images", "-0.1"},
         {"--recipe", "secret"},
-        {"--precision", "fp16"},
         {"--precision", "int4"},
     };
     const std::string data = photographs("d", 8);

@@ -102,7 +102,8 @@ bool program::ended() {
 bool program::wait_until(const std::function<bool()>& holds) {
     for (;; std::this_thread::sleep_for(poll_interval)) {
         if (holds()) return true;
-        if (ended() || std::chrono::steady_clock::now() - start_ > where_.limit) return false;
+        if (ended()) return holds(); // it may have come true between the two questions
+        if (std::chrono::steady_clock::now() - start_ > where_.limit) return false;
     }
 }
 

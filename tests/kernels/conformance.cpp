@@ -13,7 +13,7 @@ namespace petnet::testing {
 namespace {
 
 struct results {
-    std::map<std::string, std::vector<double>> values;      // f32 and bf16
+    std::map<std::string, std::vector<double>> values;      // floating
     std::map<std::string, std::vector<std::byte>> integers; // row-major ones
     std::map<std::string, dtype> types;
 };
@@ -25,7 +25,7 @@ results read_written(test_tensors& tensors, const operation_params& op) {
         const std::string name = std::to_string(number++) + ":" + std::string(operand);
         if (kind == access::read) return;
         read.types[name] = view.desc.type;
-        if (view.desc.type == dtype::f32 || view.desc.type == dtype::bf16)
+        if (is_floating(view.desc.type))
             read.values[name] = tensors.values(view);
         else if (view.desc.layout == 0)
             read.integers[name] = tensors.bytes(view);
@@ -98,13 +98,14 @@ struct longest_sum {
 
 // A sum of n terms, each rounded by at most eps = 2^-24, is off by about eps * sqrt(n) of its size; 16 covers
 // the constants: several sums in a row (mean, then variance, then the scale that multiplies all) and elements
-// larger than the typical one. A bf16 result is rounded once more, by up to 2^-8 of itself; dx of a batch
-// norm with a residual twice, as a kernel may keep g in dresidual alone.
+// larger than the typical one. A bf16 result is rounded once more, by up to 2^-8 of itself (f16: 2^-11); dx
+// of a batch norm with a residual twice, as a kernel may keep g in dresidual alone.
 double tolerance_of(const operation_params& op, dtype written) {
     const double arithmetic = 16 * 0x1p-24 * std::sqrt(std::visit(longest_sum{}, op));
     const auto* backward = std::get_if<batch_norm_backward>(&op);
     const int roundings = backward != nullptr && backward->dresidual.present() ? 2 : 1;
-    return written == dtype::bf16 ? roundings * 0x1p-8 + arithmetic : arithmetic;
+    const double unit = written == dtype::bf16 ? 0x1p-8 : written == dtype::f16 ? 0x1p-11 : 0;
+    return roundings * unit + arithmetic;
 }
 
 void expect_conformance(backend& judged, dtype activations, const operation_builder& build) {

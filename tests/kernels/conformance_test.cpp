@@ -350,11 +350,65 @@ TEST_P(conformance_test, softmax_cross_entropy_of_unknown_target) {
         });
 }
 
-TEST_P(conformance_test, adam_step) {
+TEST_P(conformance_test, scaled_softmax_cross_entropy) {
     expect([&](test_tensors& tensors) -> operation_params {
+        const tensor_view logits = tensors.input("logits", {5, 7});
+        return kernels::softmax_cross_entropy{
+            logits,
+            tensors.integers(dtype::i32, {5}, std::vector<std::int32_t>{0, 6, 3, 1, 2}),
+            tensors.output({1}),
+            tensors.output({5}),
+            tensors.output(tensor_desc{dtype::i32, {5}}),
+            like(tensors, logits),
+            tensors.input({loss_scale_columns}, std::vector<double>{1024, 0, 0, 0})};
+    });
+}
+
+constexpr double infinity = std::numeric_limits<double>::infinity(),
+                 not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+// Of state (scale, inverse, good steps, skipped); `bad` is an element of the last of the gradients.
+struct loss_scale_case {
+    std::vector<double> state;
+    double bad;
+};
+
+TEST_P(conformance_test, loss_scale_update) {
+    const double last_good = loss_scale_interval - 1;
+    for (const loss_scale_case& tried : {loss_scale_case{{65536, 0, 0, 0}, 1},
+                                         {{65536, 0, last_good, 2}, 1},
+                                         {{65536, 0, last_good, 2}, infinity},
+                                         {{1024, 0.5, 7, 3}, not_a_number},
+                                         {{1024, 0.5, 7, 3}, -infinity}})
+        for (const std::int64_t where : {0, 4095, 5000}) {
+            SCOPED_TRACE(std::to_string(tried.bad) + " at " + std::to_string(where));
+            expect([&](test_tensors& tensors) -> operation_params {
+                kernels::loss_scale_update op;
+                for (const std::int64_t count : {1, 7, 64, 5001})
+                    op.gradients.push_back(tensors.input("g", {count}));
+                std::vector<double> values = tensors.values(op.gradients.back());
+                values[static_cast<std::size_t>(where)] = tried.bad;
+                tensors.on().write(op.gradients.back(), std::span<const double>(values));
+                op.gradients.push_back(tensors.weights("dw", {1, 3, 8, 8, 24, 7, 2, 3}));
+                op.state = tensors.input({loss_scale_columns}, tried.state);
+                return op;
+            });
+        }
+}
+
+class adam_test : public conformance_test {
+  protected:
+    // `state`: of loss_scale_update; empty: none.
+    void expect_step(const std::vector<double>& state) {
+        expect([&](test_tensors& tensors) -> operation_params { return make(tensors, state); });
+    }
+
+  private:
+    static kernels::adam_step make(test_tensors& tensors, const std::vector<double>& state) {
         kernels::adam_step op;
         op.settings = tensors.input(shape{2, adam_settings_columns},
-                                    std::vector<double>{2e-3, 0.95, 0.05, 0.01, 1e-4, 0.85, 0.3, 0.3});
+                                    std::vector<double>{2e-3, 0.95, 7, 1e-4, 0.85, 120});
+        if (!state.empty()) op.loss_scale = tensors.input({loss_scale_columns}, state);
         const auto add = [&](const auto& make, std::int64_t row, bool decay) {
             op.parameters.push_back(
                 {make("p", 1.0), make("g", 0.1), make("m", 0.1), make("v", 0.0), row, decay});
@@ -370,23 +424,31 @@ TEST_P(conformance_test, adam_step) {
         add([&](std::string_view name, double deviation) { return tensors.weights(name, shape, deviation); },
             1, true);
         return op;
-    });
-}
+    }
+};
 
-// All but bf16 in double precision, which means nothing. A processor without bf16 skips, and says so.
+TEST_P(adam_test, step) { expect_step({}); }
+TEST_P(adam_test, scaled_step) { expect_step({1024, 1.0 / 512, 3, 2}); }
+TEST_P(adam_test, skipped_step) { expect_step({1024, 0, 0, 3}); }
+
+// What a backend never has is left out (16 bits in double precision, float16 on a CPU); what this machine
+// has not is skipped, and says so.
 std::vector<std::tuple<std::string, dtype>> backends_and_dtypes() {
     std::vector<std::tuple<std::string, dtype>> all;
     for (const std::string& name : available_backends())
-        for (const dtype type : {dtype::f32, dtype::bf16})
-            if (type == dtype::f32 || name != "reference-double") all.emplace_back(name, type);
+        for (const dtype type : {dtype::f32, dtype::bf16, dtype::f16})
+            if (type == dtype::f32 || (name != "reference-double" && !(name == "cpu" && type == dtype::f16)))
+                all.emplace_back(name, type);
     return all;
 }
 
+std::string case_name(const ::testing::TestParamInfo<std::tuple<std::string, dtype>>& tested) {
+    return test_name(std::get<0>(tested.param)) + "_" + name_of(std::get<1>(tested.param));
+}
+
 INSTANTIATE_TEST_SUITE_P(every_backend, conformance_test, ::testing::ValuesIn(backends_and_dtypes()),
-                         [](const auto& tested) {
-                             return test_name(std::get<0>(tested.param)) + "_" +
-                                    name_of(std::get<1>(tested.param));
-                         });
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(every_backend, adam_test, ::testing::ValuesIn(backends_and_dtypes()), case_name);
 
 } // namespace
 } // namespace petnet::testing

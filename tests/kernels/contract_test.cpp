@@ -97,12 +97,12 @@ TEST_P(contract_test, the_rest) {
                    "y must be there with relu");
     expect_refused(dropout{out({2, 3}), tensors_.output(tensor_desc{dtype::u64, {2}}), out({2, 3}), 1.0, 0},
                    "probability");
-    expect_refused(softmax_cross_entropy{out({2, 3}), out({2}), out({1}), out({2}), {}, {}},
+    expect_refused(softmax_cross_entropy{out({2, 3}), out({2}), out({1}), out({2}), {}, {}, {}},
                    "target must be i32 2");
     const adam_parameter parameter{out({3}), out({3}), out({3}), out({4}), 0, true};
-    expect_refused(adam_step{{parameter}, out({1, adam_settings_columns})}, "v must be f32 3");
+    expect_refused(adam_step{{parameter}, out({1, adam_settings_columns}), {}}, "v must be f32 3");
     const adam_parameter elsewhere{out({3}), out({3}), out({3}), out({3}), 1, true};
-    expect_refused(adam_step{{elsewhere}, out({1, adam_settings_columns})},
+    expect_refused(adam_step{{elsewhere}, out({1, adam_settings_columns}), {}},
                    "settings_row must be in [0, 1); got 1");
 }
 

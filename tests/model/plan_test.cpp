@@ -99,7 +99,7 @@ class small_network : public ::testing::TestWithParam<model::phase> {
     void set_rate(double rate) {
         std::vector<double> settings;
         for (std::size_t g = 0; g < model::parameter_groups; ++g)
-            settings.insert(settings.end(), {rate, 0.9, 0.1, 0.01});
+            settings.insert(settings.end(), {rate, 0.9, 1});
         write(plan_.settings(), settings);
     }
     void write(const kernels::tensor_view& to, const std::vector<double>& values) {

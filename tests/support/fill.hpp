@@ -2,9 +2,9 @@
 // Test values that depend on a name alone.
 #pragma once
 
+#include "base/float16.hpp"
 #include "base/random.hpp"
 
-#include <bit>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -30,14 +30,15 @@ namespace petnet::testing {
     return values;
 }
 
-// To the nearest float32, or bfloat16 (ties to even).
+// To the nearest float32, bfloat16 or float16 (ties to even).
 [[nodiscard]] inline double rounded_to_f32(double value) {
     return static_cast<double>(static_cast<float>(value));
 }
 [[nodiscard]] inline double rounded_to_bf16(double value) {
-    const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-    const std::uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000U;
-    return static_cast<double>(std::bit_cast<float>(rounded));
+    return static_cast<double>(float_of_bfloat16(bfloat16_of_float(static_cast<float>(value))));
+}
+[[nodiscard]] inline double rounded_to_f16(double value) {
+    return static_cast<double>(float_of_half(half_of_float(static_cast<float>(value))));
 }
 
 } // namespace petnet::testing

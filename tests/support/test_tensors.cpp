@@ -52,6 +52,7 @@ tensor_view test_tensors::weights_output(const convolution_shape& shape) {
 tensor_view test_tensors::filled(const tensor_desc& desc, std::span<const double> values, dtype precision) {
     std::vector<double> rounded(values.begin(), values.end());
     if (precision == dtype::bf16) std::ranges::transform(rounded, rounded.begin(), rounded_to_bf16);
+    if (precision == dtype::f16) std::ranges::transform(rounded, rounded.begin(), rounded_to_f16);
     const tensor_view view = output(desc);
     on_.write(view, std::span<const double>(rounded));
     return view;
