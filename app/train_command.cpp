@@ -90,6 +90,11 @@ void add_train(CLI::App& program, exit_status& status) {
 
     add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
     add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32, bf16 or fp16");
+    command
+        ->add_flag("--tf32", o.tf32,
+                   "fp32 on a GPU: convolutions on tensor cores, their inputs rounded to 11 bits of mantissa")
+        ->group("Machine")
+        ->envname("PETNET_TF32");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
 
     add("Files", "--output", o.output, "folder for the model, logs and checkpoints")->option_text("DIR");

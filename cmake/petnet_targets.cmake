@@ -2,9 +2,11 @@
 
 add_library(petnet_settings INTERFACE)
 target_include_directories(petnet_settings INTERFACE ${PROJECT_SOURCE_DIR})
+set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wcast-align -Wdouble-promotion)
+# What nvcc takes is in cuda.cmake.
 target_compile_options(petnet_settings INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wcast-align -Wdouble-promotion
+  "$<$<COMPILE_LANGUAGE:C,CXX>:${warnings}>"
   # A comparison with ==, and NaN handling, must mean what they say: no -ffast-math anywhere.
   $<$<CONFIG:Release>:-O3>
   $<$<CONFIG:Debug>:-O1>)
@@ -17,13 +19,14 @@ else()
 endif()
 option(PETNET_WARNINGS_AS_ERRORS "warnings stop the build" ${warnings_as_errors_default})
 if(PETNET_WARNINGS_AS_ERRORS)
-  target_compile_options(petnet_settings INTERFACE -Werror)
+  target_compile_options(petnet_settings INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 to 14 report these inside the standard library's own inlined code; and it counts designated initialisers
   # that leave members at their defaults as missing ones.
-  target_compile_options(petnet_settings INTERFACE
-    -Wno-restrict -Wno-missing-field-initializers -Wno-error=stringop-overflow -Wno-error=array-bounds -Wno-error=maybe-uninitialized)
+  set(quiet -Wno-restrict -Wno-missing-field-initializers -Wno-error=stringop-overflow -Wno-error=array-bounds
+    -Wno-error=maybe-uninitialized)
+  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${quiet}>")
 endif()
 if(PETNET_SANITIZE)
   target_compile_options(petnet_settings INTERFACE

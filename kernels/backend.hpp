@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -119,6 +120,13 @@ struct backend_options {
     // check:A,B calls this with one line for each departure of B from A beyond the tolerance of f32
     // (docs/numerics.md): operation, tensor, largest relative difference, and where.
     std::function<void(const std::string&)> on_departure;
+    std::function<void(const std::string&)> on_warning; // what does not keep from going on
+
+    // For `cuda`. tf32: float32 convolutions on tensor cores, which round their inputs to 11 bits of
+    // mantissa.
+    bool tf32 = false;
+    // Where it is remembered which algorithm was the fastest; empty: nothing is measured.
+    std::filesystem::path cache_folder;
 };
 
 // By name: "auto", "cpu", "cuda", "reference", "reference-double", "check:A,B". `auto` is the first of cuda,

@@ -71,7 +71,8 @@ struct convolution_backward_data {
     tensor_view dy, w, dx;
 };
 
-// dw = the gradient with respect to w: f32, layout of w.
+// dw = the gradient with respect to w: f32, layout of w. A backend may round it to the dtype of the
+// activations first, as cuDNN does.
 struct convolution_backward_weights {
     convolution_shape shape;
     tensor_view x, dy, dw;

@@ -22,7 +22,8 @@ struct train_options {
     std::filesystem::path valid_list; // empty: split by valid_pct
     std::uint64_t seed = 42;
     std::string device = "auto", precision = "auto";
-    int threads = 0; // 0: all that the process may use
+    bool tf32 = false; // float32 convolutions on a GPU's tensor cores
+    int threads = 0;   // 0: all that the process may use
     double max_bad_images = 0.01;
     std::filesystem::path output = "outputs";
     std::string resume = "auto"; // "auto", "never" or a checkpoint file

@@ -36,14 +36,14 @@ fs::path sample_folder() {
 
 fs::path embedded_weights() { return sample_folder() / embedded_weights_name; }
 
+fs::path cache_folder() {
+    if (const std::string own = environment("PETNET_CACHE_DIR"); !own.empty()) return own;
+    const std::string xdg = environment("XDG_CACHE_HOME"), home = environment("HOME");
+    return xdg.empty() ? fs::path(home.empty() ? "/tmp" : home) / ".cache/petnet" : fs::path(xdg) / "petnet";
+}
+
 fs::path imagenet_weights() {
-    fs::path cache = environment("PETNET_CACHE_DIR");
-    if (cache.empty()) {
-        const std::string xdg = environment("XDG_CACHE_HOME"), home = environment("HOME");
-        cache =
-            xdg.empty() ? fs::path(home.empty() ? "/tmp" : home) / ".cache/petnet" : fs::path(xdg) / "petnet";
-    }
-    fs::path file = cache / imagenet_weights_name;
+    fs::path file = cache_folder() / imagenet_weights_name;
     std::error_code ignored;
     if (fs::is_regular_file(file, ignored)) return file;
     throw environment_error(std::string("ImageNet weights are not here: download ") +

@@ -12,8 +12,11 @@ namespace petnet::train {
 [[nodiscard]] std::filesystem::path sample_folder();
 [[nodiscard]] std::filesystem::path embedded_weights();
 
-// The file of `--weights imagenet` in the cache folder (PETNET_CACHE_DIR, else XDG_CACHE_HOME/petnet, else
-// ~/.cache/petnet). environment_error saying what to download and where to put it where it is not there.
+// PETNET_CACHE_DIR, else XDG_CACHE_HOME/petnet, else ~/.cache/petnet.
+[[nodiscard]] std::filesystem::path cache_folder();
+
+// The file of `--weights imagenet` in the cache folder. environment_error saying what to download and where
+// to put it where it is not there.
 [[nodiscard]] std::filesystem::path imagenet_weights();
 
 } // namespace petnet::train

@@ -132,6 +132,7 @@ json options_json(const train_options& o) {
             {"seed", o.seed},
             {"device", o.device},
             {"precision", o.precision},
+            {"tf32", o.tf32},
             {"threads", o.threads},
             {"max_bad_images", o.max_bad_images},
             {"output", o.output.string()}};
@@ -213,8 +214,13 @@ run_result run_training(const train_options& options, run_observer& listener,
                              options.max_bad_images);
 
     const weight_source source = find_weights(options);
-    const std::unique_ptr<kernels::backend> device = kernels::make_backend(
-        options.device, {options.threads, [&](const std::string& line) { listener.on_warning(line); }});
+    const auto warn = [&](const std::string& line) { listener.on_warning(line); };
+    const std::unique_ptr<kernels::backend> device =
+        kernels::make_backend(options.device, {.threads = options.threads,
+                                               .on_departure = warn,
+                                               .on_warning = warn,
+                                               .tf32 = options.tf32,
+                                               .cache_folder = cache_folder()});
     const kernels::dtype activations = choose_precision(options.precision, *device);
 
     model::network_config config;

@@ -6,7 +6,7 @@
 namespace petnet::kernels {
 
 backend_status cuda_backend_status() {
-    return {.name = "cuda", .text = "not in this build", .available = false};
+    return {.name = "cuda", .text = "not in this build: see what is switched off", .available = false};
 }
 
 std::unique_ptr<backend> make_cuda_backend(const backend_options&) {

@@ -104,7 +104,9 @@ double tolerance_of(const operation_params& op, dtype written) {
     const double arithmetic = 16 * 0x1p-24 * std::sqrt(std::visit(longest_sum{}, op));
     const auto* backward = std::get_if<batch_norm_backward>(&op);
     const int roundings = backward != nullptr && backward->dresidual.present() ? 2 : 1;
-    const double unit = written == dtype::bf16 ? 0x1p-8 : written == dtype::f16 ? 0x1p-11 : 0;
+    const auto* weights = std::get_if<convolution_backward_weights>(&op); // whose dw may be rounded like x
+    const dtype rounded = weights != nullptr ? weights->x.desc.type : written;
+    const double unit = rounded == dtype::bf16 ? 0x1p-8 : rounded == dtype::f16 ? 0x1p-11 : 0;
     return roundings * unit + arithmetic;
 }
 

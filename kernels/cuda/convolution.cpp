@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations of convolution, from views to the tensors as they are stored. How one is computed is behind
+// `convolutions`: no cuDNN here.
+#include "kernels/cuda/convolution.hpp"
+
+#include "kernels/cuda/context.hpp"
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/layout.hpp"
+
+#include <fmt/format.h>
+#include <stdexcept>
+
+namespace petnet::kernels::cuda {
+namespace {
+
+const char* name_of(convolution_kind kind) {
+    switch (kind) {
+    case convolution_kind::forward:
+        return "forward";
+    case convolution_kind::backward_data:
+        return "backward data";
+    case convolution_kind::backward_weights:
+        break;
+    }
+    return "backward weights";
+}
+
+stored_convolution stored(convolution_kind kind, convolution_shape shape, const tensor_view& x,
+                          const tensor_view& y, const tensor_view& w) {
+    shape.in_channels = stored_channels(x.desc);
+    shape.out_channels = stored_channels(y.desc);
+    if (!is_weights(w.desc) || stored_channels(w.desc) != shape.in_channels ||
+        has_rounded_copy(w.desc) != (x.desc.type != dtype::f32))
+        throw std::logic_error(
+            fmt::format("convolution {}: the weights' layout {} is not that of {} activations "
+                        "with {} stored channels",
+                        name_of(kind), w.desc.layout, name_of(x.desc.type), shape.in_channels));
+    return {kind, shape, x.desc.type};
+}
+
+// The weights that activations of their dtype are multiplied with.
+const std::byte* operand(const tensor_view& w) {
+    return w.data + (has_rounded_copy(w.desc) ? rounded_copy_offset(w.desc) : 0);
+}
+
+std::unique_ptr<operation> make(context& cuda, const stored_convolution& problem, const std::byte* a,
+                                const std::byte* b, std::byte* result) {
+    std::shared_ptr<convolution_plan> plan = cuda.convolve().plan(problem);
+    const std::size_t workspace_bytes = plan->workspace_bytes();
+    return make_operation(workspace_bytes,
+                          [plan = std::move(plan), a, b, result, stream = cuda.stream()](
+                              std::byte* workspace) { plan->execute(a, b, result, workspace, stream); });
+}
+
+} // namespace
+
+std::string text_of(const stored_convolution& problem) {
+    const convolution_shape& s = problem.shape;
+    return fmt::format("{} {} to {} by {}x{}, stride {}, padding {}, {}", name_of(problem.kind), s.x().text(),
+                       s.out_channels, s.kernel, s.kernel, s.stride, s.padding, name_of(problem.activations));
+}
+
+std::unique_ptr<operation> prepare(context& cuda, const convolution_forward& op) {
+    return make(cuda, stored(convolution_kind::forward, op.shape, op.x, op.y, op.w), op.x.data, operand(op.w),
+                op.y.data);
+}
+
+std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_data& op) {
+    return make(cuda, stored(convolution_kind::backward_data, op.shape, op.dx, op.dy, op.w), op.dy.data,
+                operand(op.w), op.dx.data);
+}
+
+std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_weights& op) {
+    return make(cuda, stored(convolution_kind::backward_weights, op.shape, op.x, op.dy, op.dw), op.x.data,
+                op.dy.data, op.dw.data);
+}
+
+} // namespace petnet::kernels::cuda

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolutions in plain loops in the place of cuDNN's, so that the whole cuda backend runs in the tests
+// without a GPU: queued on the stream and captured into graphs like the real ones. Products and sums in
+// float32, as on a GPU's tensor cores.
+#include "cuda_host/control.hpp"
+#include "kernels/cuda/convolution.hpp"
+#include "kernels/cuda/element.cuh"
+
+#include <array>
+#include <vector>
+
+namespace petnet::kernels::cuda {
+namespace {
+
+constexpr std::int64_t lanes = 4; // stored channels come in fours
+using four = std::array<float, 4>;
+
+void add_product(four& sums, const float* a, const float* b) {
+    for (std::size_t lane = 0; lane < sums.size(); ++lane) sums[lane] += a[lane] * b[lane];
+}
+
+// Offsets of NHWC and KRSC tensors, and the pixel of x under a tap of the kernel at a pixel of y.
+struct geometry : convolution_shape {
+    [[nodiscard]] std::int64_t x_at(std::int64_t n, std::int64_t h, std::int64_t w) const {
+        return ((n * height + h) * width + w) * in_channels;
+    }
+    [[nodiscard]] std::int64_t y_at(std::int64_t n, std::int64_t p, std::int64_t q) const {
+        return ((n * out_height() + p) * out_width() + q) * out_channels;
+    }
+    [[nodiscard]] std::int64_t w_at(std::int64_t k, std::int64_t r, std::int64_t s) const {
+        return ((k * kernel + r) * kernel + s) * in_channels;
+    }
+    // visit(offset of the pixel of y, offset of the tap's weights, offset of the pixel of x).
+    template <class Visit> void for_each_tap(const Visit& visit) const {
+        for (std::int64_t n = 0; n < batch; ++n)
+            for (std::int64_t p = 0; p < out_height(); ++p)
+                for (std::int64_t q = 0; q < out_width(); ++q)
+                    for (std::int64_t r = 0; r < kernel; ++r)
+                        for (std::int64_t s = 0; s < kernel; ++s) {
+                            const std::int64_t h = p * stride + r - padding, w = q * stride + s - padding;
+                            if (h >= 0 && h < height && w >= 0 && w < width)
+                                visit(y_at(n, p, q), w_at(0, r, s), x_at(n, h, w));
+                        }
+    }
+};
+
+// `to_next`: from one out-channel's weights to the next's.
+void forward(const geometry& g, const float* x, const float* w, float* y) {
+    const std::int64_t to_next = g.w_at(1, 0, 0);
+    g.for_each_tap([&](std::int64_t y_at, std::int64_t w_at, std::int64_t x_at) {
+        for (std::int64_t k = 0; k < g.out_channels; ++k) {
+            four sums{};
+            for (std::int64_t c = 0; c < g.in_channels; c += lanes)
+                add_product(sums, x + x_at + c, w + k * to_next + w_at + c);
+            y[y_at + k] += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        }
+    });
+}
+// add(dy, place in w, place in x) for every product of a backward pass.
+template <class Add> void for_each_product(const geometry& g, const float* dy, const Add& add) {
+    const std::int64_t to_next = g.w_at(1, 0, 0);
+    g.for_each_tap([&](std::int64_t y_at, std::int64_t w_at, std::int64_t x_at) {
+        for (std::int64_t k = 0; k < g.out_channels; ++k) {
+            const float factor = dy[y_at + k];
+            const std::int64_t weights = k * to_next + w_at;
+            for (std::int64_t c = 0; c < g.in_channels; ++c) add(factor, weights + c, x_at + c);
+        }
+    });
+}
+
+template <class Element> std::vector<float> widened(const std::byte* from, const shape& dims) {
+    const auto* elements = reinterpret_cast<const Element*>(from);
+    std::vector<float> values(static_cast<std::size_t>(dims.elements()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = to_float(elements[i]);
+    return values;
+}
+template <class Element> void narrow(const std::vector<float>& values, std::byte* to) {
+    auto* elements = reinterpret_cast<Element*>(to);
+    for (std::size_t i = 0; i < values.size(); ++i) elements[i] = from_float<Element>(values[i]);
+}
+
+template <class Element>
+void compute(const stored_convolution& problem, const std::byte* a, const std::byte* b, std::byte* result) {
+    const geometry g{problem.shape};
+    const auto zeros = [](const shape& dims) {
+        return std::vector<float>(static_cast<std::size_t>(dims.elements()));
+    };
+    if (problem.kind == convolution_kind::forward) {
+        const auto x = widened<Element>(a, g.x()), w = widened<Element>(b, g.w());
+        auto y = zeros(g.y());
+        forward(g, x.data(), w.data(), y.data());
+        narrow<Element>(y, result);
+    } else if (problem.kind == convolution_kind::backward_data) {
+        const auto dy = widened<Element>(a, g.y()), w = widened<Element>(b, g.w());
+        auto dx = zeros(g.x());
+        for_each_product(
+            g, dy.data(),
+            [&, from = w.data(), to = dx.data()](float factor, std::int64_t weight, std::int64_t x) {
+                to[x] += factor * from[weight];
+            });
+        narrow<Element>(dx, result);
+    } else {
+        const auto x = widened<Element>(a, g.x()), dy = widened<Element>(b, g.y());
+        auto dw = zeros(g.w());
+        for_each_product(
+            g, dy.data(),
+            [&, from = x.data(), to = dw.data()](float factor, std::int64_t weight, std::int64_t at) {
+                to[weight] += factor * from[at];
+            });
+        for (float& value : dw) value = to_float(from_float<Element>(value)); // as cuDNN's, which are 16 bits
+        narrow<float>(dw, result);
+    }
+}
+
+class plain_plan final : public convolution_plan {
+  public:
+    explicit plain_plan(const stored_convolution& problem) : problem_(problem) {}
+    [[nodiscard]] std::size_t workspace_bytes() const override { return 0; }
+    void execute(const std::byte* a, const std::byte* b, std::byte* result, std::byte*,
+                 cudaStream_t on_stream) override {
+        with_element(problem_.activations, 8, [&]<class Element, class Width>(Element, Width) {
+            cuda_host::enqueue(
+                on_stream, [problem = problem_, a, b, result] { compute<Element>(problem, a, b, result); });
+        });
+    }
+
+  private:
+    stored_convolution problem_;
+};
+
+class plain_convolutions final : public convolutions {
+  public:
+    [[nodiscard]] std::shared_ptr<convolution_plan> plan(const stored_convolution& problem) override {
+        return std::make_shared<plain_plan>(problem);
+    }
+    [[nodiscard]] std::string description() const override { return "convolutions in plain loops"; }
+};
+
+} // namespace
+
+std::unique_ptr<convolutions> make_convolutions(cudaStream_t, const backend_options&) {
+    return std::make_unique<plain_convolutions>();
+}
+
+std::string why_no_convolutions() { return {}; }
+
+} // namespace petnet::kernels::cuda
