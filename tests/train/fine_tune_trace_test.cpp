@@ -268,6 +268,9 @@ TEST(fine_tune_trace, golden_reference_double) { trace("reference-double", float
 struct traced_device {
     std::string backend;
     kernels::dtype activations;
+    friend void PrintTo(const traced_device& device, std::ostream* to) {
+        *to << device.backend << ' ' << kernels::name_of(device.activations);
+    }
 };
 class fine_tune_trace_on : public ::testing::TestWithParam<traced_device> {};
 TEST_P(fine_tune_trace_on, golden) {
