@@ -66,7 +66,9 @@ std::vector<std::byte> without_transparency(std::span<const std::byte> gif) {
     std::size_t place = 13; // after the header, and after the palette where flag 0x80 says that there is one
     if ((at(10) & 0x80U) != 0) place += 3UL << ((at(10) & 7U) + 1);
     while (at(place) == extension) {
-        if (at(place + 1) == graphic_control && at(place + 2) == 4) bytes[place + 3] &= std::byte{0xfe};
+        const bool whole = place + 3 < bytes.size(); // the file may end within the extension
+        if (whole && at(place + 1) == graphic_control && at(place + 2) == 4)
+            bytes[place + 3] &= std::byte{0xfe};
         place += 2;
         while (at(place) != 0) place += at(place) + 1; // sub-blocks, up to the empty one
         ++place;
