@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
+#include "app/console.hpp"
 #include "app/progress.hpp"
 #include "train/run.hpp"
 
@@ -38,13 +39,14 @@ void run_train(const train_arguments& arguments, exit_status& status) {
     progress watcher(arguments.quiet);
     std::signal(SIGINT, request_stop);
     std::signal(SIGTERM, request_stop);
+    std::signal(SIGPIPE, SIG_IGN); // who reads the table may leave before its end
     const train::run_result result =
         train::run_training(arguments.options, watcher, [] { return stop_signal.load() != 0; });
     if (result.finished) {
-        if (!arguments.quiet) fmt::print(stderr, "The model is in {}\n", result.model.string());
+        if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
         return;
     }
-    fmt::print(stderr, "Interrupted: a checkpoint is saved, the same command continues from it.\n");
+    tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
     status.code = 128 + stop_signal.load();
 }
 

@@ -58,7 +58,7 @@ void list_files(const fs::path& folder, const std::string& prefix, std::vector<c
         if (entries->is_directory(of_entry) && !entries->is_symlink(of_entry))
             list_files(entries->path(), name + '/', found);
         else if (entries->is_regular_file(of_entry))
-            found.push_back({{name, 0, 0}, image_format::none});
+            found.push_back({{name, 0}, image_format::none});
         if (code) break;
     }
     if (code) cannot_read(folder, code);
@@ -76,7 +76,6 @@ void look_at(const fs::path& root, candidate& file) {
     ::close(descriptor);
     if (failed) cannot_read(path, {reason, std::generic_category()});
     file.entry.bytes = static_cast<std::uint64_t>(status.st_size);
-    file.entry.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
     file.format = format_of(std::span(start).first(static_cast<std::size_t>(got)));
 }
 
@@ -109,9 +108,7 @@ void look_at_all(const fs::path& root, std::vector<candidate>& files, unsigned t
 
 std::string image_folder::fingerprint() const {
     std::string text;
-    for (const photo_entry& photo : photos)
-        text +=
-            photo.name + '\0' + std::to_string(photo.bytes) + ' ' + std::to_string(photo.modified_ns) + '\n';
+    for (const photo_entry& photo : photos) text += photo.name + '\0' + std::to_string(photo.bytes) + '\n';
     return sha256(std::as_bytes(std::span(text)));
 }
 

@@ -13,7 +13,6 @@ namespace petnet::data {
 struct photo_entry {
     std::string name; // path relative to image_folder::root, '/' between folders
     std::uint64_t bytes = 0;
-    std::int64_t modified_ns = 0; // since the epoch of the system's clock
 };
 
 // A photograph that cannot be used, and why, in plain words that name the file.
@@ -31,8 +30,9 @@ struct image_folder {
 
     [[nodiscard]] std::filesystem::path path_of(std::size_t photo) const { return root / photos[photo].name; }
 
-    // Lower-case hexadecimal SHA-256 over names, sizes and modification times: tells cheaply whether the
-    // folder changed since, without reading the photographs.
+    // Lower-case hexadecimal SHA-256 over names and sizes: tells cheaply whether the folder changed since,
+    // without reading the photographs. Not over times: a restarted job finds its data copied anew and must
+    // still continue.
     [[nodiscard]] std::string fingerprint() const;
 };
 
