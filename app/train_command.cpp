@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "app/command_line.hpp"
 #include "app/commands.hpp"
 #include "app/console.hpp"
 #include "app/progress.hpp"
+#include "base/errors.hpp"
 #include "train/run.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <charconv>
 #include <csignal>
+#include <filesystem>
 #include <fmt/core.h>
+#include <limits>
 #include <memory>
 
 namespace petnet::app {
@@ -35,7 +41,19 @@ struct train_arguments {
     bool quiet = false;
 };
 
+// A misspelt name would pass for a file that is not there.
+void check_weights(const std::string& weights) {
+    const std::vector<std::string> names{"imagenet", "embedded", "random"};
+    std::error_code error;
+    if (weights.empty() || std::ranges::find(names, weights) != names.end() ||
+        std::filesystem::exists(weights, error))
+        return;
+    if (const std::string near = nearest(weights, names); !near.empty())
+        throw usage_error("--weights " + weights + ": no such file, did you mean " + near + "?");
+}
+
 void run_train(const train_arguments& arguments, exit_status& status) {
+    check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
     std::signal(SIGINT, request_stop);
     std::signal(SIGTERM, request_stop);
@@ -86,15 +104,22 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Training", "--batch-size", o.batch_size, "photographs per step");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")
-        ->check([](const std::string& text) {
-            return text.find('-') == std::string::npos ? "" : "must not be negative"; // CLI11 would wrap it
+        ->check([](const std::string& text) { // CLI11 would wrap what is negative, and cut what is too large
+            std::uint64_t number = 0;
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, number);
+            return stopped == end && error == std::errc()
+                       ? std::string()
+                       : "must be a whole number from 0 to " +
+                             std::to_string(std::numeric_limits<std::uint64_t>::max());
         });
 
     add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
     add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32, bf16 or fp16");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
 
-    add("Files", "--output", o.output, "folder for the model, logs and checkpoints")->option_text("DIR");
+    add("Files", "--output", o.output, "folder for the model, logs and checkpoints")
+        ->option_text("DIR=outputs");
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
         "file");
