@@ -53,11 +53,6 @@ CLI::App& chosen(CLI::App& program) {
     CLI::App& command = chosen(program);
     if (word.starts_with("-")) {
         const std::string name = word.substr(0, word.find('='));
-        for (const CLI::App* subcommand : program.get_subcommands({}))
-            if (&command == &program && subcommand->get_option_no_throw(name) != nullptr)
-                throw usage_error("unknown option " + name +
-                                  " before a command: write it after one, as in petnet " +
-                                  subcommand->get_name() + " " + name);
         throw usage_error(
             "unknown option " + name + suggestion(nearest(name, option_names(command))) +
             (&command == &program ? "" : " (petnet " + command.get_name() + " --help lists them all)"));
@@ -68,6 +63,16 @@ CLI::App& chosen(CLI::App& program) {
     for (const CLI::App* subcommand : program.get_subcommands({})) names.push_back(subcommand->get_name());
     throw usage_error("unknown command \"" + word + "\"" + suggestion(nearest(word, names)) +
                       " (petnet --help lists them all)");
+}
+
+// `petnet --seed 3 train`: the option is one of a command's, but stands before it.
+void refuse_option_before_command(const CLI::App& program, const std::string& word) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!word.starts_with("--") || program.get_option_no_throw(name) != nullptr) return;
+    for (const CLI::App* command : program.get_subcommands({}))
+        if (command->get_option_no_throw(name) != nullptr)
+            throw usage_error("option " + name + " belongs behind the command, as in petnet " +
+                              command->get_name() + " " + name);
 }
 
 // What the command line does not say may come from elsewhere.
@@ -192,6 +197,7 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
     const auto commands = program.get_subcommands({});
     const auto command = std::ranges::find_if(
         commands, [&](const CLI::App* each) { return each->get_name() == arguments.front(); });
+    if (command == commands.end()) refuse_option_before_command(program, arguments.front());
     if (command != commands.end()) {
         sources.emplace(**command, std::move(arguments));
         sources->add_file();

@@ -151,6 +151,24 @@ TEST_F(odd_photographs, many_huge_files_at_once_take_the_memory_of_one) {
     RecordProperty("peak_megabytes", static_cast<int>(hostile.peak_megabytes));
 }
 
+TEST_F(odd_photographs, inspect_finds_the_rule_that_fits) {
+    const auto shown = [](const std::string& data, const arguments& more = {}) {
+        arguments words{"inspect", data};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    };
+    for (const char* name : {"f/winter/a.jpg", "f/winter/b.jpg", "f/summer/c.jpg"})
+        write(name, sample_jpeg());
+    const outcome by_folder = shown(at("f"));
+    EXPECT_EQ(by_folder.code, 0) << by_folder.err;
+    for (const char* part :
+         {"2 classes by --labels folder", "train needs --labels folder", "summer", "winter"})
+        EXPECT_NE(by_folder.out.find(part), std::string::npos) << by_folder.out;
+    for (const char* name : {"b/Bengal_1.jpg", "b/Siamese_2.jpg"}) write(name, sample_jpeg()); // no dogs
+    EXPECT_NE(shown(at("b")).out.find("2 classes by --labels breed"), std::string::npos);
+    EXPECT_TRUE(refused(shown(at("f"), {"--labels", "cat-dog"}), 3, {"two classes"}));
+}
+
 TEST_F(odd_photographs, inspect_names_them) {
     const std::string data = photographs("d", 8);
     write("d/page_3.jpg", "<html>");
