@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/command_line.hpp"
 
+#include "app/settings_file.hpp"
 #include "base/errors.hpp"
-#include "base/files.hpp"
 
 #include <algorithm>
-#include <cstdio>
+#include <cctype>
 #include <cstdlib>
 #include <fmt/core.h>
-#include <sstream>
+#include <optional>
+#include <utility>
 
 namespace petnet::app {
 namespace {
@@ -64,47 +65,114 @@ CLI::App& chosen(CLI::App& program) {
                       " (petnet --help lists them all)");
 }
 
-// The settings of a --config file as further arguments; those given on the command line win.
-std::vector<std::string> with_config(const CLI::App& program, std::vector<std::string> arguments) {
-    std::string file;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        if (arguments[i] == "--config" && i + 1 < arguments.size()) file = arguments[i + 1];
-        if (arguments[i].starts_with("--config=")) file = arguments[i].substr(9);
-    }
-    if (const char* named = std::getenv("PETNET_CONFIG"); file.empty() && named != nullptr) file = named;
-    if (file.empty() || arguments.empty()) return arguments;
-    if (program.get_subcommand(arguments.front())->get_option_no_throw("--config") == nullptr)
-        return arguments;
-    constexpr std::size_t longest = 1024 * 1024;
-    const std::vector<std::byte> bytes = read_file(file, longest); // a folder would open as an empty stream
-    std::istringstream stream(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    std::vector<CLI::ConfigItem> items;
-    try {
-        items = CLI::ConfigTOML().from_config(stream);
-    } catch (const std::exception& e) {
-        throw input_error(file + ": not a TOML or INI file of settings: " + e.what());
-    }
-    const auto given = [&](const std::string& option) {
-        return std::ranges::any_of(
-            arguments, [&](const std::string& a) { return a == option || a.starts_with(option + "="); });
-    };
-    std::vector<std::string> added;
-    for (const CLI::ConfigItem& item : items) {
-        if (item.name == "++" || item.name == "--")
-            continue; // CLI11's marks for where a section begins and ends
-        if (!item.parents.empty() && item.parents.front() != arguments.front()) continue; // another command's
-        const std::string option = "--" + item.name;
-        const auto known = option_names(*program.get_subcommand(arguments.front()));
-        if (std::ranges::find(known, option) == known.end())
-            throw usage_error(file + ": unknown setting " + item.name + suggestion(nearest(option, known)));
-        const auto replaced = [&](const CLI::Option* other) { return given(other->get_name()); };
-        const CLI::Option* setting = program.get_subcommand(arguments.front())->get_option(option);
-        if (given(option) || std::ranges::any_of(setting->get_excludes(), replaced)) continue;
-        for (const std::string& value : item.inputs) added.push_back(option + "=" + value);
-    }
-    arguments.insert(arguments.end(), added.begin(), added.end());
-    return arguments;
+// `petnet --seed 3 train`: the option is one of a command's, but stands before it.
+void refuse_option_before_command(const CLI::App& program, const std::string& word) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!word.starts_with("--") || program.get_option_no_throw(name) != nullptr) return;
+    for (const CLI::App* command : program.get_subcommands({}))
+        if (command->get_option_no_throw(name) != nullptr)
+            throw usage_error("option " + name + " belongs behind the command, as in petnet " +
+                              command->get_name() + " " + name);
 }
+
+// What the command line does not say may come from elsewhere.
+class argument_sources {
+  public:
+    argument_sources(const CLI::App& command, std::vector<std::string> arguments)
+        : command_(command), arguments_(std::move(arguments)) {
+        for (const std::string& name : option_names(command_))
+            for (std::size_t i = 0; i < arguments_.size(); ++i)
+                if (arguments_[i] == name + "=" ||
+                    (arguments_[i] == name && i + 1 < arguments_.size() && arguments_[i + 1].empty()))
+                    refuse_empty(name);
+    }
+
+    // The settings of the --config file that nothing given replaces.
+    void add_file() {
+        if (command_.get_option_no_throw("--config") == nullptr) return;
+        std::string file;
+        for (std::size_t i = 0; i < arguments_.size(); ++i) {
+            if (arguments_[i] == "--config" && i + 1 < arguments_.size()) file = arguments_[i + 1];
+            if (arguments_[i].starts_with("--config=")) file = arguments_[i].substr(9);
+        }
+        if (const char* named = std::getenv("PETNET_CONFIG"); file.empty() && named != nullptr) {
+            file = named;
+            if (file.empty()) refuse_empty("PETNET_CONFIG");
+        }
+        if (file.empty()) return;
+        std::vector<std::string> known = option_names(command_);
+        std::erase_if(known, [](const std::string& name) { return name == "--help" || name == "--config"; });
+        const std::vector<setting> settings = read_settings(file);
+        std::vector<std::string> added;
+        for (const setting& each : settings) {
+            if (!each.section.empty() && each.section != command_.get_name()) continue; // another command's
+            const std::string option = "--" + each.name;
+            if (std::ranges::find(known, option) == known.end())
+                throw usage_error(file + ": unknown setting " + each.name +
+                                  suggestion(nearest(option, known)));
+            const std::string source = file + ", line " + std::to_string(each.line);
+            if (each.value.empty()) refuse_empty(source + ": " + each.name);
+            if (!replaced(option)) add(added, option, each.value, source);
+        }
+        arguments_.insert(arguments_.end(), added.begin(), added.end());
+    }
+
+    // The PETNET_... variables that nothing given replaces. They are taken out of the environment: CLI11
+    // would read those that an option of another name excludes.
+    void add_environment() {
+        std::vector<std::string> added;
+        for (const CLI::Option* option : command_.get_options()) {
+            const std::string variable = option->get_envname();
+            const char* value = variable.empty() ? nullptr : std::getenv(variable.c_str());
+            if (value == nullptr) continue;
+            if (*value == '\0') refuse_empty(variable);
+            if (!replaced(option->get_name())) add(added, option->get_name(), value, variable);
+            ::unsetenv(variable.c_str());
+        }
+        arguments_.insert(arguments_.end(), added.begin(), added.end());
+    }
+
+    [[nodiscard]] const std::vector<std::string>& arguments() const { return arguments_; }
+
+    // The message, and where the options in it come from, unless that is the command line.
+    [[nodiscard]] std::string with_sources(std::string message) const {
+        const std::string original = message;
+        for (const auto& [option, source] : sources_) {
+            const std::size_t at = original.find(option);
+            const std::size_t after = at + option.size();
+            const bool whole =
+                at != std::string::npos &&
+                (after == original.size() ||
+                 (original[after] != '-' && std::isalpha(static_cast<unsigned char>(original[after])) == 0));
+            if (whole) message += " (" + option + " is from " + source + ")";
+        }
+        return message;
+    }
+
+  private:
+    [[noreturn]] static void refuse_empty(const std::string& what) {
+        throw usage_error(what + " is empty: leave it out, or give it a value");
+    }
+    [[nodiscard]] bool given(const std::string& option) const {
+        return std::ranges::any_of(
+            arguments_, [&](const std::string& a) { return a == option || a.starts_with(option + "="); });
+    }
+    // Whether the option is given already, or one that excludes it.
+    [[nodiscard]] bool replaced(const std::string& option) const {
+        return given(option) ||
+               std::ranges::any_of(command_.get_option(option)->get_excludes(),
+                                   [&](const CLI::Option* other) { return given(other->get_name()); });
+    }
+    void add(std::vector<std::string>& to, const std::string& option, const std::string& value,
+             const std::string& source) {
+        to.push_back(option + "=" + value);
+        sources_.emplace_back(option, source);
+    }
+
+    const CLI::App& command_;
+    std::vector<std::string> arguments_;
+    std::vector<std::pair<std::string, std::string>> sources_;
+};
 
 } // namespace
 
@@ -125,15 +193,26 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 void parse(CLI::App& program, int argc, const char* const* argv) {
     std::vector<std::string> arguments(argv + 1, argv + argc);
     if (arguments.empty()) arguments = {"--help"};
+    std::optional<argument_sources> sources;
+    const auto commands = program.get_subcommands({});
+    const auto command = std::ranges::find_if(
+        commands, [&](const CLI::App* each) { return each->get_name() == arguments.front(); });
+    if (command == commands.end()) refuse_option_before_command(program, arguments.front());
+    if (command != commands.end()) {
+        sources.emplace(**command, std::move(arguments));
+        sources->add_file();
+        sources->add_environment();
+        arguments = sources->arguments();
+    }
+    const auto with_sources = [&](const char* message) {
+        return sources ? sources->with_sources(message) : std::string(message);
+    };
     try {
-        const auto commands = program.get_subcommands({});
-        if (std::ranges::any_of(commands,
-                                [&](const CLI::App* c) { return c->get_name() == arguments.front(); }))
-            arguments = with_config(program, std::move(arguments));
         std::ranges::reverse(arguments); // CLI11 takes them from the back
         program.parse(std::move(arguments));
     } catch (const CLI::CallForHelp&) {
-        answer_text = chosen(program).help();
+        CLI::App& asked = chosen(program);
+        answer_text = asked.help(&asked == &program ? "" : program.get_name());
         throw;
     } catch (const CLI::CallForAllHelp&) {
         answer_text = program.help("", CLI::AppFormatMode::All);
@@ -154,7 +233,9 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
         if (!extras.empty() && program.get_subcommands().empty()) refuse_unknown(program, extras.front());
         throw usage_error(e.what());
     } catch (const CLI::ParseError& e) {
-        throw usage_error(e.what());
+        throw usage_error(with_sources(e.what()));
+    } catch (const usage_error& e) {
+        throw usage_error(with_sources(e.what()));
     }
 }
 

@@ -11,9 +11,9 @@ namespace petnet::app {
 
 // Parses and runs the chosen subcommand's callback. Values come from the command line, else from the file
 // that
-// --config names (TOML or INI: `batch-size = 32`, perhaps under `[train]`), else from the environment, else
-// they are the defaults. usage_error in one line for everything that is wrong, an unknown option with the
-// nearest known one; CLI::Success for --help and --version.
+// --config names (`batch-size = 32`, perhaps under `[train]`), else from the environment, else they are the
+// defaults. usage_error in one line for everything that is wrong, an unknown option with the nearest known
+// one, a value with the variable or the line that it comes from; CLI::Success for --help and --version.
 void parse(CLI::App& program, int argc, const char* const* argv);
 
 // Prints what --help or --version asked for.

@@ -12,14 +12,14 @@
 namespace petnet::app {
 namespace {
 
-void line(const std::string& what, const std::string& text) { fmt::print("{:<18}{}\n", what, text); }
+void line(const std::string& what, const std::string& text) { fmt::print("{:<24}  {}\n", what, text); }
 
 // A place, or why it is not there.
 template <typename Place> std::string found(const Place& place) {
     try {
         return place().string();
     } catch (const error& e) {
-        return std::string("not here: ") + e.what();
+        return e.what();
     }
 }
 

@@ -3,6 +3,7 @@
 #include "base/errors.hpp"
 #include "data/image_folder.hpp"
 #include "data/labels.hpp"
+#include "model/weights/tensor_layout.hpp"
 #include "model/weights/weight_file.hpp"
 #include "model/weights/weight_names.hpp"
 
@@ -11,17 +12,13 @@
 #include <fmt/core.h>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 
 namespace petnet::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-    std::string text;
-    for (const std::int64_t extent : shape) text += (text.empty() ? "" : "x") + std::to_string(extent);
-    return text.empty() ? "scalar" : text;
-}
 
 void inspect_weights(const fs::path& file) {
     const model::weight_file weights = model::read_weight_file(file);
@@ -29,7 +26,7 @@ void inspect_weights(const fs::path& file) {
     std::vector<std::string> names;
     for (const model::weight_tensor& tensor : weights.tensors) {
         fmt::print("{:<44} {:<9} {}\n", tensor.name, model::to_string(tensor.dtype),
-                   shape_text(tensor.shape));
+                   model::extents_text(tensor.shape));
         values += tensor.element_count();
         names.push_back(tensor.name);
     }
@@ -49,9 +46,31 @@ void inspect_weights(const fs::path& file) {
                mapping.unknown.size());
 }
 
-void inspect_folder(const fs::path& path, const std::string& labels) {
+// The rule that a folder's owner most likely means: subfolders are there for a reason, cats and dogs are the
+// default of train.
+std::string likely_labels(const data::image_folder& folder) {
+    std::set<std::string> subfolders;
+    for (const data::photo_entry& photo : folder.photos)
+        subfolders.insert(fs::path(photo.name).parent_path().filename());
+    if (subfolders.size() > 1) return "folder";
+    for (const char* rule : {"cat-dog", "breed"}) {
+        try {
+            static_cast<void>(data::label_photos(folder, data::label_rule::parse(rule)));
+            return rule;
+        } catch (const input_error&) { // the next one may fit
+        }
+    }
+    return "cat-dog";
+}
+
+void inspect_folder(const fs::path& path, std::string labels) {
     const data::image_folder folder = data::open_image_folder(path);
     fmt::print("{}: {} photographs\n", folder.root.string(), folder.photos.size());
+    if (labels.empty()) {
+        labels = likely_labels(folder);
+        if (labels != "cat-dog")
+            fmt::print("labelled as it seems to be meant; train needs --labels {} for it\n", labels);
+    }
     const data::photo_labels found = data::label_photos(folder, data::label_rule::parse(labels));
     std::vector<std::size_t> counts(found.class_names.size());
     for (const std::int32_t label : found.of_photo) ++counts[static_cast<std::size_t>(label)];
@@ -63,7 +82,7 @@ void inspect_folder(const fs::path& path, const std::string& labels) {
 }
 
 struct inspect_arguments {
-    std::string path, labels = "cat-dog";
+    std::string path, labels;
 };
 
 } // namespace
@@ -73,10 +92,9 @@ void add_inspect(CLI::App& program, exit_status&) {
         "inspect", "what a weight file, model or photo folder holds, or why it is refused");
     const auto arguments = std::make_shared<inspect_arguments>();
     command->add_option("path", arguments->path, "file or folder")->required()->option_text("FILE|DIR");
-    command
-        ->add_option("--labels", arguments->labels,
-                     "how the photographs of a folder are labelled, as for train")
-        ->capture_default_str();
+    command->add_option(
+        "--labels", arguments->labels,
+        "how the photographs of a folder are labelled, as for train; absent: as seems to be meant");
     command->callback([arguments] {
         std::error_code error;
         if (fs::is_directory(arguments->path, error))

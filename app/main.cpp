@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/command_line.hpp"
 #include "app/commands.hpp"
+#include "app/console.hpp"
 #include "base/errors.hpp"
 #include "base/version.hpp"
 
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fmt/core.h>
@@ -16,12 +16,6 @@ using namespace petnet;
 namespace {
 
 constexpr int bug = 70;
-
-// Standard output is buffered: a full disk behind it shows only here.
-void flush_output() {
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-        throw environment_error("standard output cannot be written");
-}
 
 // While one thread waits for another, libgomp lets it spin for milliseconds: on shared cores that takes from
 // the very thread it waits for (measured: the same small training 27 s instead of 3.4 s). A short spin keeps
@@ -47,36 +41,37 @@ int run(int argc, char** argv) {
     app::add_inspect(program, status);
     app::add_doctor(program, status);
     app::parse(program, argc, argv);
-    flush_output();
+    app::flush_output();
     return status.code;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
+    app::occupy_standard_streams();
     bound_spinning(argv);
     try {
         return run(argc, argv);
     } catch (const CLI::Success& asked) { // --help, --version: the text is in the exception
         try {
             const int code = app::print_answer(asked);
-            flush_output();
+            app::flush_output();
             return code;
         } catch (const std::exception& e) {
-            fmt::print(stderr, "petnet: {}\n", e.what());
+            app::tell("petnet: {}\n", e.what());
             return environment_error("").exit_code();
         }
     } catch (const error& e) {
-        fmt::print(stderr, "petnet: {}\n", e.what());
+        app::tell("petnet: {}\n", e.what());
         return e.exit_code();
     } catch (const std::bad_alloc&) {
-        fmt::print(stderr, "petnet: out of memory: a smaller --batch-size or --size needs less\n");
+        app::tell("petnet: out of memory: a smaller --batch-size or --size needs less\n");
         return environment_error("").exit_code();
     } catch (const std::system_error& e) { // no more threads, standard output closed, ...
-        fmt::print(stderr, "petnet: the system refused: {}\n", e.what());
+        app::tell("petnet: the system refused: {}\n", e.what());
         return environment_error("").exit_code();
     } catch (const std::exception& e) {
-        fmt::print(stderr, "petnet: this is a bug, please report it: {}\n", e.what());
+        app::tell("petnet: this is a bug, please report it: {}\n", e.what());
         return bug;
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/progress.hpp"
 
+#include "app/console.hpp"
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -37,33 +38,30 @@ progress::~progress() { erase_bar(); }
 void progress::on_start(const train::run_summary& s) {
     epochs_ = s.epochs;
     if (!s.moved_to.empty())
-        fmt::print(stderr, "An earlier run in {} was moved to {}.\n", s.output.string(), s.moved_to.string());
+        tell("An earlier run in {} was moved to {}.\n", s.output.string(), s.moved_to.string());
     if (s.skipped > 0) on_warning(fmt::format("{} files are no photographs and were skipped", s.skipped));
     if (s.broken > 0)
         on_warning(fmt::format("{} photographs are broken and were left out; run.json names them", s.broken));
     if (quiet_) return;
-    fmt::print(stderr, "Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
-    fmt::print(stderr, "Classes   {}: {}\n", s.classes.size(), joined(s.classes));
-    fmt::print(stderr, "Weights   {}\n", s.weights);
-    fmt::print(stderr, "Device    {}, {}\n", s.device, s.precision);
-    fmt::print(
-        stderr,
-        "Guessing  the larger class would score an error_rate of {:.3f}: training should end below it\n",
-        s.guess_error);
-    if (s.resumed)
-        fmt::print(stderr, "Resuming  in epoch {} of {}\n", std::min(s.resumed_epoch + 1, s.epochs),
-                   s.epochs);
+    tell("Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
+    tell("Classes   {}: {}\n", s.classes.size(), joined(s.classes));
+    tell("Weights   {}\n", s.weights);
+    tell("Device    {}, {}\n", s.device, s.precision);
+    tell("Guessing  the larger class would score an error_rate of {:.3f}\n", s.guess_error);
+    if (s.resumed && s.resumed_epoch >= s.epochs)
+        tell("Resuming  after the last epoch: only the model is still to be written\n");
+    else if (s.resumed)
+        tell("Resuming  in epoch {} of {}\n", s.resumed_epoch + 1, s.epochs);
 }
 
 void progress::on_phase(const train::training_phase& phase) {
     erase_bar();
     if (!quiet_)
-        fmt::print(stderr, "{}\n",
-                   phase.kind == model::phase::frozen
-                       ? "Frozen: the head and the batch-norm layers train, the pretrained convolutions stay"
-                       : "Unfrozen: everything trains");
-    fmt::print("epoch  train_loss  valid_loss  error_rate  time\n");
-    std::fflush(stdout);
+        tell("{}\n",
+             phase.kind == model::phase::frozen
+                 ? "Frozen: the head and the batch-norm layers train, the pretrained convolutions stay"
+                 : "Unfrozen: everything trains");
+    tell_result("epoch  train_loss  valid_loss  error_rate  time\n");
 }
 
 void progress::on_step(const train::step_report& step) {
@@ -85,14 +83,13 @@ void progress::on_validation(std::int64_t done, std::int64_t batches) {
 
 void progress::on_epoch(const train::epoch_report& e) {
     erase_bar();
-    fmt::print("{:<5}  {:<10.6f}  {:<10.6f}  {:<10.6f}  {}\n", e.epoch, e.train_loss, e.validation.loss,
-               e.validation.error_rate, clock_text(e.seconds));
-    std::fflush(stdout);
+    tell_result("{:<5}  {:<10.6f}  {:<10.6f}  {:<10.6f}  {}\n", e.epoch, e.train_loss, e.validation.loss,
+                e.validation.error_rate, clock_text(e.seconds));
 }
 
 void progress::on_warning(std::string_view line) {
     erase_bar();
-    fmt::print(stderr, "Warning: {}\n", line);
+    tell("Warning: {}\n", line);
 }
 
 void progress::bar(const std::string& what, double fraction, const std::string& rest) {
@@ -101,22 +98,20 @@ void progress::bar(const std::string& what, double fraction, const std::string& 
         const auto now = std::chrono::steady_clock::now();
         if (now - last_line_ < quiet_interval) return;
         last_line_ = now;
-        fmt::print(stderr, "{}: {}\n", what, rest);
+        tell("{}: {}\n", what, rest);
         return;
     }
     constexpr int width = 20;
     const int full = static_cast<int>(std::lround(fraction * width));
     // Erase to the end of the line, so that a shorter line leaves nothing of a longer one.
-    fmt::print(stderr, "\r{} [{:-<{}}{:<{}}] {}\033[K", what,
-               std::string(static_cast<std::size_t>(full), '#'), full, "", width - full, rest);
-    std::fflush(stderr);
+    tell("\r{} [{:-<{}}{:<{}}] {}\033[K", what, std::string(static_cast<std::size_t>(full), '#'), full, "",
+         width - full, rest);
     bar_shown_ = true;
 }
 
 void progress::erase_bar() {
     if (!bar_shown_) return;
-    fmt::print(stderr, "\r\033[K");
-    std::fflush(stderr);
+    tell("\r\033[K");
     bar_shown_ = false;
 }
 

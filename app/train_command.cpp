@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "app/command_line.hpp"
 #include "app/commands.hpp"
+#include "app/console.hpp"
 #include "app/progress.hpp"
+#include "base/errors.hpp"
 #include "train/run.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cctype>
+#include <charconv>
 #include <csignal>
+#include <filesystem>
 #include <fmt/core.h>
+#include <limits>
 #include <memory>
 
 namespace petnet::app {
@@ -34,17 +41,30 @@ struct train_arguments {
     bool quiet = false;
 };
 
+// A misspelt name would pass for a file that is not there.
+void check_weights(const std::string& weights) {
+    const std::vector<std::string> names{"imagenet", "embedded", "random"};
+    std::error_code error;
+    if (weights.empty() || std::ranges::find(names, weights) != names.end() ||
+        std::filesystem::exists(weights, error))
+        return;
+    if (const std::string near = nearest(weights, names); !near.empty())
+        throw usage_error("--weights " + weights + ": no such file, did you mean " + near + "?");
+}
+
 void run_train(const train_arguments& arguments, exit_status& status) {
+    check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
     std::signal(SIGINT, request_stop);
     std::signal(SIGTERM, request_stop);
+    std::signal(SIGPIPE, SIG_IGN); // who reads the table may leave before its end
     const train::run_result result =
         train::run_training(arguments.options, watcher, [] { return stop_signal.load() != 0; });
     if (result.finished) {
-        if (!arguments.quiet) fmt::print(stderr, "The model is in {}\n", result.model.string());
+        if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
         return;
     }
-    fmt::print(stderr, "Interrupted: a checkpoint is saved, the same command continues from it.\n");
+    tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
     status.code = 128 + stop_signal.load();
 }
 
@@ -84,8 +104,14 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Training", "--batch-size", o.batch_size, "photographs per step");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")
-        ->check([](const std::string& text) {
-            return text.find('-') == std::string::npos ? "" : "must not be negative"; // CLI11 would wrap it
+        ->check([](const std::string& text) { // CLI11 would wrap what is negative, and cut what is too large
+            std::uint64_t number = 0;
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, number);
+            return stopped == end && error == std::errc()
+                       ? std::string()
+                       : "must be a whole number from 0 to " +
+                             std::to_string(std::numeric_limits<std::uint64_t>::max());
         });
 
     add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
@@ -97,7 +123,8 @@ void add_train(CLI::App& program, exit_status& status) {
         ->envname("PETNET_TF32");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
 
-    add("Files", "--output", o.output, "folder for the model, logs and checkpoints")->option_text("DIR");
+    add("Files", "--output", o.output, "folder for the model, logs and checkpoints")
+        ->option_text("DIR=outputs");
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
         "file");

@@ -40,7 +40,7 @@ void take_size(std::size_t width, std::size_t height, std::size_t bytes, std::si
                rgb_image& image) {
     const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
     if (width == 0 || height == 0) throw decode_error("the header says " + size);
-    if (width > max_decode_bytes / 3 / height)
+    if (width > (max_decode_bytes - std::min(bytes, max_decode_bytes)) / 3 / height)
         throw decode_error("the header says " + size + ", more than petnet decodes (" +
                            std::to_string(max_decode_bytes / 3'000'000) + " megapixels)");
     if (width * height / pixels_per_byte > bytes)

@@ -31,8 +31,8 @@ class decode_error : public input_error {
     using input_error::input_error;
 };
 
-// No image is decoded that would take more memory than this (the compressed bytes not counted): 100
-// megapixels of plain JPEG, about 50 of a progressive JPEG or a PNG with transparency.
+// No image is decoded that would take more memory than this, its file's bytes included: 100 megapixels of
+// plain JPEG, about 50 of a progressive JPEG or a PNG with transparency.
 inline constexpr std::size_t max_decode_bytes = 450'000'000;
 
 // Decodes JPEG, PNG, GIF (the first frame) or BMP, told apart by content, into `image`, whose storage is
@@ -46,7 +46,8 @@ inline constexpr std::size_t max_decode_bytes = 450'000'000;
 void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image);
 [[nodiscard]] rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name);
 
-// The memory that decoding will take, about and at most max_decode_bytes; 0 where the header is refused.
+// The memory that decoding will take beside the file's bytes, about and at most max_decode_bytes; 0 where the
+// header is refused.
 [[nodiscard]] std::size_t decode_bytes(std::span<const std::byte> bytes);
 
 } // namespace petnet::data

@@ -14,8 +14,9 @@ void decode_by_stb(std::span<const std::byte> bytes, image_format format, rgb_im
 std::size_t decode_bytes_jpeg(std::span<const std::byte> bytes);
 std::size_t decode_bytes_by_stb(std::span<const std::byte> bytes, image_format format);
 
-// Refuses sizes of which no image is, whose pixels exceed max_decode_bytes, or that `bytes` compressed bytes
-// cannot fill at `pixels_per_byte`, the most the format can pack; then gives the image its size.
+// Refuses sizes of which no image is, whose pixels and file exceed max_decode_bytes, or that `bytes`
+// compressed bytes cannot fill at `pixels_per_byte`, the most the format can pack; then gives the image its
+// size.
 void take_size(std::size_t width, std::size_t height, std::size_t bytes, std::size_t pixels_per_byte,
                rgb_image& image);
 

@@ -73,9 +73,9 @@ class jpeg_decoder {
     [[nodiscard]] bool is_cmyk() const { return info_.num_components == 4; }
 
     // `pixels` (height, width, 3); `cmyk_row` (width, 4), only used where is_cmyk().
-    void read_pixels(std::uint8_t* pixels, std::uint8_t* cmyk_row) {
+    // `taken`: bytes of the file and the pixels.
+    void read_pixels(std::uint8_t* pixels, std::uint8_t* cmyk_row, std::size_t taken) {
         // The whole-image coefficients of a progressive JPEG; beyond the limit libjpeg would want a file.
-        const std::size_t taken = width() * height() * 3;
         info_.mem->max_memory_to_use = static_cast<long>(std::max<std::size_t>(max_decode_bytes - taken, 1));
         info_.out_color_space = is_cmyk() ? JCS_CMYK : JCS_RGB;
         if (is_cmyk())
@@ -172,7 +172,7 @@ void decode_jpeg(std::span<const std::byte> bytes, rgb_image& image) {
     constexpr std::size_t pixels_per_byte = 16384;
     take_size(decoder.width(), decoder.height(), bytes.size(), pixels_per_byte, image);
     std::vector<std::uint8_t> cmyk_row(decoder.is_cmyk() ? decoder.width() * 4 : 0);
-    decoder.read_pixels(image.pixels.data(), cmyk_row.data());
+    decoder.read_pixels(image.pixels.data(), cmyk_row.data(), bytes.size() + image.pixels.size());
 }
 
 } // namespace petnet::data::detail

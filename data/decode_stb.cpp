@@ -66,7 +66,9 @@ std::vector<std::byte> without_transparency(std::span<const std::byte> gif) {
     std::size_t place = 13; // after the header, and after the palette where flag 0x80 says that there is one
     if ((at(10) & 0x80U) != 0) place += 3UL << ((at(10) & 7U) + 1);
     while (at(place) == extension) {
-        if (at(place + 1) == graphic_control && at(place + 2) == 4) bytes[place + 3] &= std::byte{0xfe};
+        const bool whole = place + 3 < bytes.size(); // the file may end within the extension
+        if (whole && at(place + 1) == graphic_control && at(place + 2) == 4)
+            bytes[place + 3] &= std::byte{0xfe};
         place += 2;
         while (at(place) != 0) place += at(place) + 1; // sub-blocks, up to the empty one
         ++place;
@@ -95,7 +97,8 @@ std::size_t decode_bytes_by_stb(std::span<const std::byte> bytes, image_format f
     const image_size size = size_of(bytes, format);
     if (size.height != 0 && size.width > max_decode_bytes / size.height) return max_decode_bytes;
     // The pixels, stb_image's own, and before them the unpacked data, of at most four channels of two bytes.
-    return size.width * size.height * 12;
+    return size.width * size.height * 12 +
+           (format == image_format::gif ? bytes.size() : 0); // a GIF is copied
 }
 
 void decode_by_stb(std::span<const std::byte> bytes, image_format format, rgb_image& image) {
@@ -103,10 +106,18 @@ void decode_by_stb(std::span<const std::byte> bytes, image_format format, rgb_im
     petnet_stb_set_budget(max_decode_bytes);
     const image_size size = size_of(bytes, format);
     take_size(size.width, size.height, bytes.size(), pixels_per_byte(format), image);
+    std::size_t taken =
+        bytes.size() + image.pixels.size(); // take_size saw to it that this is within the limit
     std::vector<std::byte> copy;
-    if (format == image_format::gif) bytes = copy = without_transparency(bytes);
+    if (format == image_format::gif) {
+        if (bytes.size() > max_decode_bytes - taken)
+            throw decode_error("a GIF of " + std::to_string(bytes.size()) +
+                               " bytes, more than petnet decodes");
+        taken += bytes.size();
+        bytes = copy = without_transparency(bytes);
+    }
 
-    petnet_stb_set_budget(max_decode_bytes - image.pixels.size());
+    petnet_stb_set_budget(max_decode_bytes - taken);
     const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
     const int length = static_cast<int>(bytes.size());
     int width = 0;

@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 struct candidate {
     photo_entry entry;
     image_format format = image_format::none;
+    std::string unreadable; // why, where it cannot be read
 };
 
 bool named_like_a_photograph(std::string_view name) {
@@ -58,7 +59,7 @@ void list_files(const fs::path& folder, const std::string& prefix, std::vector<c
         if (entries->is_directory(of_entry) && !entries->is_symlink(of_entry))
             list_files(entries->path(), name + '/', found);
         else if (entries->is_regular_file(of_entry))
-            found.push_back({{name, 0, 0}, image_format::none});
+            found.push_back({{name, 0}, image_format::none, {}});
         if (code) break;
     }
     if (code) cannot_read(folder, code);
@@ -67,16 +68,17 @@ void list_files(const fs::path& folder, const std::string& prefix, std::vector<c
 void look_at(const fs::path& root, candidate& file) {
     const std::string path = (root / file.entry.name).string();
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) cannot_read(path, {errno, std::generic_category()});
     std::array<std::byte, 16> start{};
     struct stat status {};
-    const ssize_t got = ::read(descriptor, start.data(), start.size());
+    const ssize_t got = descriptor < 0 ? -1 : ::read(descriptor, start.data(), start.size());
     const bool failed = got < 0 || ::fstat(descriptor, &status) != 0;
     const int reason = errno;
-    ::close(descriptor);
-    if (failed) cannot_read(path, {reason, std::generic_category()});
+    if (descriptor >= 0) ::close(descriptor);
+    if (failed) {
+        file.unreadable = std::error_code(reason, std::generic_category()).message();
+        return;
+    }
     file.entry.bytes = static_cast<std::uint64_t>(status.st_size);
-    file.entry.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
     file.format = format_of(std::span(start).first(static_cast<std::size_t>(got)));
 }
 
@@ -105,13 +107,16 @@ void look_at_all(const fs::path& root, std::vector<candidate>& files, unsigned t
     if (failure) std::rethrow_exception(failure);
 }
 
+std::string why_broken(const candidate& file) {
+    if (!file.unreadable.empty()) return "cannot be read: " + file.unreadable;
+    return file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image";
+}
+
 } // namespace
 
 std::string image_folder::fingerprint() const {
     std::string text;
-    for (const photo_entry& photo : photos)
-        text +=
-            photo.name + '\0' + std::to_string(photo.bytes) + ' ' + std::to_string(photo.modified_ns) + '\n';
+    for (const photo_entry& photo : photos) text += photo.name + '\0' + std::to_string(photo.bytes) + '\n';
     return sha256(std::as_bytes(std::span(text)));
 }
 
@@ -135,10 +140,7 @@ image_folder open_image_folder(const fs::path& folder, unsigned threads) {
         if (file.format != image_format::none)
             result.photos.push_back(std::move(file.entry));
         else if (named_like_a_photograph(file.entry.name))
-            result.broken.push_back(
-                {file.entry.name,
-                 file.entry.name + ": " +
-                     (file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image")});
+            result.broken.push_back({file.entry.name, file.entry.name + ": " + why_broken(file)});
         else
             result.skipped.push_back(std::move(file.entry.name));
     }

@@ -13,7 +13,6 @@ namespace petnet::data {
 struct photo_entry {
     std::string name; // path relative to image_folder::root, '/' between folders
     std::uint64_t bytes = 0;
-    std::int64_t modified_ns = 0; // since the epoch of the system's clock
 };
 
 // A photograph that cannot be used, and why, in plain words that name the file.
@@ -23,16 +22,17 @@ struct broken_photo {
 };
 
 struct image_folder {
-    std::filesystem::path root;      // the folder listed: the `images` subfolder where there is one
-    std::vector<photo_entry> photos; // sorted by name, byte-wise
-    std::vector<broken_photo>
-        broken; // named like a photograph (.jpg, .jpeg, .png, .gif, .bmp), but hold no image
+    std::filesystem::path root;       // the folder listed: the `images` subfolder where there is one
+    std::vector<photo_entry> photos;  // sorted by name, byte-wise
+    std::vector<broken_photo> broken; // named like a photograph (.jpg, .jpeg, .png, .gif, .bmp), but hold no
+                                      // image, or cannot be read
     std::vector<std::string> skipped; // other files that are no image, sorted by name
 
     [[nodiscard]] std::filesystem::path path_of(std::size_t photo) const { return root / photos[photo].name; }
 
-    // Lower-case hexadecimal SHA-256 over names, sizes and modification times: tells cheaply whether the
-    // folder changed since, without reading the photographs.
+    // Lower-case hexadecimal SHA-256 over names and sizes: tells cheaply whether the folder changed since,
+    // without reading the photographs. Not over times: a restarted job finds its data copied anew and must
+    // still continue.
     [[nodiscard]] std::string fingerprint() const;
 };
 
@@ -41,7 +41,7 @@ struct image_folder {
 // are not trusted to say what is an image. Symbolic links to files are followed, links to folders are not, so
 // that there are no cycles. Reads at most 16 bytes of each file, on at most `threads` threads (0: one for
 // each core); the result depends on neither. input_error: no such folder, a file where a folder was expected,
-// something unreadable, no photograph in it.
+// a folder that cannot be read, no photograph in it.
 [[nodiscard]] image_folder open_image_folder(const std::filesystem::path& folder, unsigned threads = 0);
 
 // Refuses (input_error naming the first few and why) when broken.size() > max_fraction * total.

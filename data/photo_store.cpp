@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <unistd.h>
+#include <utility>
 
 namespace petnet::data {
 namespace {
@@ -20,26 +21,47 @@ std::size_t half_of_memory() {
     return static_cast<std::size_t>(pages) * static_cast<std::size_t>(page_bytes) / 2;
 }
 
-// A share of the memory that all threads of the process may take for decoding: max_decode_bytes together,
-// so that a folder of huge pictures takes as much as one of them. Small photographs never wait.
+// A share of the memory that all threads of the process may take for files and their decoding:
+// max_decode_bytes together, so that a folder of huge pictures takes as much as one of them. Small
+// photographs never wait.
 class decode_share {
   public:
-    explicit decode_share(std::size_t bytes) : bytes_(std::min(bytes, max_decode_bytes)) {
-        std::unique_lock lock(mutex());
-        freed().wait(lock, [this] { return taken() + bytes_ <= max_decode_bytes; });
-        taken() += bytes_;
-    }
-    ~decode_share() {
-        {
-            const std::lock_guard lock(mutex());
-            taken() -= bytes_;
-        }
-        freed().notify_all();
-    }
+    explicit decode_share(std::size_t bytes) { wait_for(bytes); }
+    ~decode_share() { release(); }
     decode_share(const decode_share&) = delete; // counted
     decode_share& operator=(const decode_share&) = delete;
 
+    // Makes the share larger where that needs no waiting: who waits with a share in hand may wait for another
+    // that does the same.
+    [[nodiscard]] bool grow_to(std::size_t bytes) {
+        bytes = std::min(bytes, max_decode_bytes);
+        const std::lock_guard lock(mutex());
+        if (bytes > bytes_ && taken() + bytes - bytes_ > max_decode_bytes) return false;
+        taken() += bytes - bytes_;
+        bytes_ = bytes;
+        return true;
+    }
+    // Gives the share back and waits for another one.
+    void exchange_for(std::size_t bytes) {
+        release();
+        wait_for(bytes);
+    }
+
   private:
+    void wait_for(std::size_t bytes) {
+        bytes = std::min(bytes, max_decode_bytes);
+        std::unique_lock lock(mutex());
+        freed().wait(lock, [bytes] { return taken() + bytes <= max_decode_bytes; });
+        taken() += bytes;
+        bytes_ = bytes;
+    }
+    void release() {
+        {
+            const std::lock_guard lock(mutex());
+            taken() -= std::exchange(bytes_, 0);
+        }
+        freed().notify_all();
+    }
     static std::mutex& mutex() {
         static std::mutex it;
         return it;
@@ -52,7 +74,27 @@ class decode_share {
         static std::size_t it = 0;
         return it;
     }
-    std::size_t bytes_;
+    std::size_t bytes_ = 0;
+};
+
+// A photograph's file, with the share of memory that it and its decoding take.
+struct counted_file {
+    decode_share share;
+    std::vector<std::byte> bytes;
+
+    // `expected` is the file's size when the folder was listed.
+    counted_file(const std::filesystem::path& path, std::size_t expected)
+        : share(expected), bytes(read_file(path, std::min(largest_file, std::max(expected, small_file)))) {
+        const std::size_t needed = bytes.size() + decode_bytes(bytes);
+        if (share.grow_to(needed)) return;
+        bytes = std::vector<std::byte>(); // {} alone would keep the storage
+        share.exchange_for(needed);
+        bytes = read_file(path, std::max(expected, small_file));
+    }
+
+  private:
+    // A file that has grown since is read as long as it is none that anybody need count.
+    static constexpr std::size_t small_file = 4 * 1024 * 1024;
 };
 
 } // namespace
@@ -91,12 +133,13 @@ std::shared_ptr<const half_resized> photo_store::read(std::size_t index, bool fi
     std::shared_ptr<const half_resized> pixels;
     std::string hash;
     try {
-        const std::vector<std::byte> bytes = read_file(folder_.path_of(index), largest_file);
+        const counted_file file(folder_.path_of(index), folder_.photos[index].bytes);
+        const std::vector<std::byte>& bytes = file.bytes;
         if (first_time && options_.hash_contents) hash = sha256(bytes);
-        const decode_share share(decode_bytes(bytes));
         try {
             decode(bytes, folder_.photos[index].name, image);
-            if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() >
+            if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() +
+                    bytes.size() >
                 max_decode_bytes)
                 throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
             pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));

@@ -2,6 +2,7 @@
 #include "model/model_file.hpp"
 
 #include "base/errors.hpp"
+#include "model/weights/tensor_layout.hpp"
 #include "model/weights/weight_names.hpp"
 
 #include <memory>
@@ -14,12 +15,6 @@ std::vector<std::int64_t> extents(const kernels::shape& dims) {
     std::vector<std::int64_t> result;
     for (std::size_t axis = 0; axis < dims.rank(); ++axis) result.push_back(dims[axis]);
     return result;
-}
-
-std::string text(const std::vector<std::int64_t>& dims) {
-    std::string result;
-    for (const std::int64_t extent : dims) result += (result.empty() ? "" : "x") + std::to_string(extent);
-    return result.empty() ? "scalar" : result;
 }
 
 constexpr const char* loss_scale_name = "loss_scale";
@@ -36,7 +31,7 @@ void fill(kernels::backend& device, const kernels::tensor_view& to, const std::s
     const weight_tensor& tensor = *found->second;
     if (tensor.shape != extents(to.desc.dims))
         throw input_error(std::string(file) + ": these are weights of another network: " + name + " is " +
-                          text(tensor.shape) + ", expected " + text(extents(to.desc.dims)));
+                          extents_text(tensor.shape) + ", expected " + extents_text(extents(to.desc.dims)));
     device.write(to, std::span<const float>(tensor.to_float32()));
 }
 

@@ -4,8 +4,9 @@
 #include "base/errors.hpp"
 #include "model/model_file.hpp"
 
-#include <map>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 namespace petnet::train {
@@ -21,7 +22,8 @@ std::string to_text(const checkpoint_info& info) {
                           {"epoch", p.epoch},
                           {"step_in_epoch", p.step_in_epoch},
                           {"step", p.step},
-                          // As text of all bits: a resumed average must not differ in the last one.
+                          // As the shortest text that reads back to the same bits; null where the loss is
+                          // not a number.
                           {"train_loss_average", p.train_loss.average},
                           {"train_loss_count", p.train_loss.count},
                           {"identity", info.identity},
@@ -29,17 +31,34 @@ std::string to_text(const checkpoint_info& info) {
         .dump();
 }
 
+// Steps and bytes are counted in numbers that a double holds exactly; others stand in no file of petnet's.
+template <typename number> number counted(const nlohmann::json& json, const char* key) {
+    constexpr std::int64_t most = std::int64_t{1} << 53;
+    const nlohmann::json& value = json.at(key);
+    // An unsigned number beyond 2^63 would wrap.
+    const bool whole = value.is_number_unsigned() ? value.get<std::uint64_t>() <= std::uint64_t{most}
+                                                  : value.is_number_integer();
+    if (!whole || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > most)
+        throw std::runtime_error(std::string(key) + " is " + value.dump() + ", a whole number was expected");
+    return value.get<number>();
+}
+
+double average_of(const nlohmann::json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
 checkpoint_info from_text(const std::string& text) {
     const auto json = nlohmann::json::parse(text);
     if (json.at("version") != format_version) throw std::runtime_error("another version");
     checkpoint_info info;
-    info.position = {.phase = json.at("phase"),
-                     .epoch = json.at("epoch"),
-                     .step_in_epoch = json.at("step_in_epoch"),
-                     .step = json.at("step"),
-                     .train_loss = {json.at("train_loss_average"), json.at("train_loss_count")}};
-    info.identity = json.at("identity");
-    info.metrics_bytes = json.at("metrics_bytes");
+    info.position = {.phase = counted<std::int64_t>(json, "phase"),
+                     .epoch = counted<std::int64_t>(json, "epoch"),
+                     .step_in_epoch = counted<std::int64_t>(json, "step_in_epoch"),
+                     .step = counted<std::int64_t>(json, "step"),
+                     .train_loss = {average_of(json.at("train_loss_average")),
+                                    counted<std::int64_t>(json, "train_loss_count")}};
+    info.identity = json.at("identity").get<std::string>();
+    info.metrics_bytes = counted<std::uint64_t>(json, "metrics_bytes");
     return info;
 }
 
@@ -60,6 +79,11 @@ checkpoint read_checkpoint(const std::filesystem::path& file) {
     return result;
 }
 
+void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,
+                      const checkpoint_info& info) {
+    model::write_safetensors(file, tensors, {{metadata_key, to_text(info)}});
+}
+
 checkpoint_writer::checkpoint_writer(std::filesystem::path file) : file_(std::move(file)) {}
 
 checkpoint_writer::~checkpoint_writer() {
@@ -68,20 +92,23 @@ checkpoint_writer::~checkpoint_writer() {
 
 void checkpoint_writer::write(const model::parameters& p, const checkpoint_info& info) {
     wait();
-    auto tensors = model::collect_state(p, true);
-    std::map<std::string, std::string> metadata{{metadata_key, to_text(info)}};
-    thread_ = std::thread([this, tensors = std::move(tensors), metadata = std::move(metadata)] {
+    thread_ = std::thread([this, tensors = model::collect_state(p, true), info] {
         try {
-            model::write_safetensors(file_, tensors, metadata);
-        } catch (...) {
-            failure_ = std::current_exception();
+            write_checkpoint(file_, tensors, info);
+        } catch (const std::exception& problem) {
+            const std::lock_guard lock(mutex_);
+            failure_ = problem.what();
         }
     });
 }
 
 void checkpoint_writer::wait() {
     if (thread_.joinable()) thread_.join();
-    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+std::optional<std::string> checkpoint_writer::take_failure() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(failure_, std::nullopt);
 }
 
 } // namespace petnet::train

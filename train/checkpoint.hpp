@@ -9,11 +9,11 @@
 #include "train/fine_tuner.hpp"
 
 #include <cstdint>
-#include <exception>
 #include <filesystem>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
-#include <string_view>
 #include <thread>
 
 namespace petnet::train {
@@ -29,27 +29,36 @@ struct checkpoint {
     model::weight_file state; // for model::restore_state
 };
 
-// input_error where the file is no checkpoint.
+// input_error where the file is no checkpoint; what it says of its place is whole and not negative, but not
+// checked against any run.
 [[nodiscard]] checkpoint read_checkpoint(const std::filesystem::path& file);
 
+// Replaces the file whole, so that a reader finds the old one or the new one; environment_error.
+void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,
+                      const checkpoint_info& info);
+
 // Writes checkpoints behind the training's back: `write` copies the state and returns, a thread brings it to
-// the disk. The file is replaced whole, so that a reader finds the old one or the new one.
+// the disk. A checkpoint that cannot be written is no reason to end a training: the failure waits to be asked
+// for.
 class checkpoint_writer {
   public:
     explicit checkpoint_writer(std::filesystem::path file);
-    ~checkpoint_writer();                                 // waits; an error that nobody asked for is lost
+    ~checkpoint_writer();                                 // waits; a failure that nobody asked for is lost
     checkpoint_writer(const checkpoint_writer&) = delete; // owns a thread
     checkpoint_writer& operator=(const checkpoint_writer&) = delete;
 
-    // Waits for the one before. Throws its environment_error, if it failed.
+    // Waits for the one before.
     void write(const model::parameters& p, const checkpoint_info& info);
-    // Returns when the last one is on the disk; throws its environment_error.
+    // Returns when the last one is on the disk, or has failed.
     void wait();
+    // Why one could not be written, once for each. Does not wait.
+    [[nodiscard]] std::optional<std::string> take_failure();
 
   private:
     std::filesystem::path file_;
     std::thread thread_;
-    std::exception_ptr failure_;
+    std::mutex mutex_; // guards what follows
+    std::optional<std::string> failure_;
 };
 
 } // namespace petnet::train

@@ -55,20 +55,24 @@ struct fine_tuner::plans {
     }
 };
 
+std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size) {
+    if (batch_size < 2)
+        throw usage_error(
+            "--batch-size must be at least 2: batch normalisation needs more than one photograph");
+    const std::size_t steps =
+        data::batch_count(data::pass::train, photographs, static_cast<std::size_t>(batch_size));
+    if (steps == 0)
+        throw usage_error("the " + std::to_string(photographs) +
+                          " training photographs do not fill one batch of " + std::to_string(batch_size) +
+                          ": choose a smaller --batch-size");
+    return static_cast<std::int64_t>(steps);
+}
+
 fine_tuner::fine_tuner(fine_tune_setup setup, observer& listener)
     : setup_(std::move(setup)),
       listener_(listener),
       device_(setup_.parameters.device()),
-      steps_per_epoch_(static_cast<std::int64_t>(data::batch_count(
-          data::pass::train, setup_.split.train.size(), static_cast<std::size_t>(setup_.batch_size)))) {
-    if (setup_.batch_size < 2)
-        throw usage_error(
-            "--batch-size must be at least 2: batch normalisation needs more than one photograph");
-    if (steps_per_epoch_ == 0)
-        throw usage_error("the " + std::to_string(setup_.split.train.size()) +
-                          " training photographs do not fill one batch of " +
-                          std::to_string(setup_.batch_size) + ": choose a smaller --batch-size");
-}
+      steps_per_epoch_(steps_per_epoch(setup_.split.train.size(), setup_.batch_size)) {}
 
 std::int64_t fine_tuner::epochs() const {
     std::int64_t count = 0;
@@ -114,7 +118,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             if (position.epoch < phase.epochs) calls.checkpoint(position, true);
         }
         position = {.phase = i + 1, .step = position.step};
-        calls.checkpoint(position, true);
+        if (position.phase < static_cast<std::int64_t>(setup_.phases.size()))
+            calls.checkpoint(position, true);
     }
     return true;
 }
@@ -164,6 +169,7 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
     std::size_t current = 0;
     data::photo_batch batch;
     for (std::int64_t started = first_step; !stopped && loader.next(batch); ++started, current ^= 1U) {
+        listener_.on_step_begin();
         started_step& step = steps[current];
         const std::int64_t done = position.epoch * steps_per_epoch_ + started;
         step.hyper = phase.at(done, phase.epochs * steps_per_epoch_);
@@ -232,10 +238,20 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     }
     if (under_way) finish(batches[current ^ 1U]);
     if (stopped) return false;
-    const auto count = static_cast<double>(std::max<std::int64_t>(images, 1));
+    if (images == 0)
+        throw input_error("every photograph to validate on is broken, the first: " + first_broken());
+    const auto count = static_cast<double>(images);
     report.validation = {loss / count, static_cast<double>(wrong) / count, images};
     report.seconds_validating = watch.seconds();
     return true;
+}
+
+std::string fine_tuner::first_broken() const {
+    const std::vector<data::broken_photo> broken = setup_.photos.broken();
+    for (const std::size_t index : setup_.split.valid)
+        for (const data::broken_photo& photo : broken)
+            if (photo.name == setup_.photos.folder().photos[index].name) return photo.reason;
+    return "none of them is there";
 }
 
 void fine_tuner::upload(model::plan& plan, const data::photo_batch& batch) const {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace petnet::train {
@@ -38,20 +39,25 @@ struct fine_tune_setup {
     unsigned loader_threads = 0; // 0: one for each core
 };
 
+// Of so many training photographs; usage_error where they do not fill one batch, or a batch has one
+// photograph.
+[[nodiscard]] std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size);
+
 class fine_tuner {
   public:
-    // usage_error where the training photographs do not fill one batch, or a batch has one photograph.
+    // Errors as of steps_per_epoch.
     fine_tuner(fine_tune_setup setup, observer& listener);
 
     struct hooks {
         std::function<bool()> stop_requested; // asked after each step and each validation batch
-        std::function<void(const training_position&, bool end_of_epoch)>
-            checkpoint; // at epochs' ends, and at a stop
+        // At a stop, and at the end of every epoch but the last, after which the run ends.
+        std::function<void(const training_position&, bool end_of_epoch)> checkpoint;
     };
 
     // Continues from `position` (a new one starts at the beginning) to the end, or until a stop is requested:
     // then false, and the checkpoint hook has been called with where it stopped. A run that was stopped and
-    // continued gives the same bits as one that was not.
+    // continued gives the same bits as one that was not. input_error where too many photographs are broken,
+    // or all that validate.
     [[nodiscard]] bool run(training_position& position, const hooks& calls);
 
     [[nodiscard]] std::int64_t epochs() const; // over all phases
@@ -61,8 +67,9 @@ class fine_tuner {
     [[nodiscard]] model::plan_options plan_options(model::phase kind) const;
     [[nodiscard]] bool train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
                                    const hooks& calls, epoch_report& report);
-    // Nothing where a stop was requested.
+    // False where a stop was requested.
     [[nodiscard]] bool validate(model::plan& plan, const hooks& calls, epoch_report& report);
+    [[nodiscard]] std::string first_broken() const; // of those that validate: why
     void upload(model::plan& plan, const data::photo_batch& batch) const;
     void upload_row_keys(model::plan& plan, const data::photo_batch& batch, std::int64_t run_epoch) const;
 

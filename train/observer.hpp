@@ -35,6 +35,8 @@ class observer {
   public:
     virtual ~observer() = default;
     virtual void on_phase(const training_phase& /*phase*/) {}
+    // The batch is there, and so is all that was prepared for the phase.
+    virtual void on_step_begin() {}
     virtual void on_step(const step_report& /*step*/) {}
     virtual void on_validation(std::int64_t /*done*/, std::int64_t /*batches*/) {}
     virtual void on_epoch(const epoch_report& /*epoch*/) {}

@@ -55,19 +55,25 @@ void remove_temporaries(const fs::path& folder) {
     for (const fs::path& file : found) fs::remove(file, error);
 }
 
-// Whether the folder holds a run of this identity that was killed before its first checkpoint.
-bool barely_begun(const fs::path& folder, const std::string& identity) {
+// The status in the folder's run.json, where that is of this identity; else empty.
+std::string status_of(const fs::path& folder, const std::string& identity) {
     try {
         constexpr std::size_t longest = 256 * 1024 * 1024;
         const std::vector<std::byte> bytes = read_file(folder / "run.json", longest);
         const auto* text = reinterpret_cast<const char*>(bytes.data());
         const auto run = nlohmann::json::parse(text, text + bytes.size());
-        return run.at("identity") == identity && run.at("status") != "finished" &&
-               !fs::exists(folder / "model.safetensors") &&
-               !fs::exists(folder / "checkpoint" / "state.safetensors");
+        return run.at("identity") == identity ? run.at("status").get<std::string>() : "";
     } catch (const std::exception&) {
-        return false; // no run.json, or not one of ours
+        return ""; // no run.json, or not one of ours
     }
+}
+
+// Whether the folder holds a run of this identity that ended before its first checkpoint.
+bool barely_begun(const fs::path& folder, const std::string& identity) {
+    const std::string status = status_of(folder, identity);
+    std::error_code error;
+    return !status.empty() && status != "finished" && !fs::exists(folder / "model.safetensors", error) &&
+           !fs::exists(folder / "checkpoint" / "state.safetensors", error);
 }
 
 // The log that belongs to a checkpoint, up to its moment; empty where it is not in the checkpoint's folder.
@@ -120,7 +126,8 @@ run_folder::run_folder(fs::path folder, const std::string& resume, std::string i
                               "by this one");
         metrics = metrics_beside(resume, resumed_->info.metrics_bytes);
     } else if (resume == "auto") {
-        if (fs::is_regular_file(checkpoint_file(), error)) {
+        // A run may be killed after its record says that it is finished, before its checkpoint is removed.
+        if (fs::is_regular_file(checkpoint_file(), error) && status_of(folder_, identity_) != "finished") {
             // A checkpoint that cannot be read is left for its owner to look at, like any other finished
             // business.
             try {
@@ -195,42 +202,5 @@ void run_folder::remove_checkpoint() const {
     std::error_code ignored;
     fs::remove_all(folder_ / "checkpoint", ignored);
 }
-
-metrics_log::metrics_log(fs::path file, std::uint64_t keep_bytes) : path_(std::move(file)) {
-    std::error_code error;
-    if (fs::exists(path_, error) && fs::file_size(path_, error) > keep_bytes)
-        fs::resize_file(path_, keep_bytes, error);
-    file_.reset(std::fopen(path_.c_str(), "a"));
-    if (file_ == nullptr) cannot_write(path_, std::strerror(errno));
-}
-
-void metrics_log::line(const nlohmann::json& object) {
-    const std::string text = object.dump() + "\n";
-    if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
-        cannot_write(path_, std::strerror(errno));
-}
-
-void metrics_log::on_step(const step_report& step) {
-    line({{"step", step.step},
-          {"phase", model::name_of(step.phase)},
-          {"epoch", step.epoch},
-          {"loss", step.loss},
-          {"lr", step.hyper.lr},
-          {"mom", step.hyper.mom},
-          {"images_per_second", step.images_per_second}});
-}
-
-void metrics_log::on_epoch(const epoch_report& epoch) {
-    line({{"epoch", epoch.epoch},
-          {"phase", model::name_of(epoch.phase)},
-          {"train_loss", epoch.train_loss},
-          {"valid_loss", epoch.validation.loss},
-          {"error_rate", epoch.validation.error_rate},
-          {"seconds", epoch.seconds},
-          {"seconds_validating", epoch.seconds_validating},
-          {"seconds_waited", epoch.seconds_waited}});
-}
-
-std::uint64_t metrics_log::bytes() { return static_cast<std::uint64_t>(std::ftell(file_.get())); }
 
 } // namespace petnet::train

@@ -6,9 +6,7 @@
 #include "train/observer.hpp"
 
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -33,13 +31,11 @@ class run_folder {
   public:
     // Makes the folder ready for a run of the given identity, a text that two runs share exactly when one may
     // continue the other:
-    //   resume "auto"   an unfinished run of the same identity in it is continued, from its beginning where
-    //   it
-    //                   has no checkpoint yet; another run is moved to FOLDER.1 (.2, ...), which `moved_to`
-    //                   then names
-    //   resume "never"  any run in it is moved
-    //   a file          that checkpoint is continued, any run in the folder is moved; input_error if it is no
-    //                   checkpoint or one of another identity
+    //   "auto"   an unfinished run of the same identity in it is continued, from its beginning where it has
+    //            no checkpoint yet; another run is moved to FOLDER.1 (.2, ...), which `moved_to` then names
+    //   "never"  any run in it is moved
+    //   a file   that checkpoint is continued, any run in the folder is moved; input_error if it is no
+    //            checkpoint or one of another identity
     // Files that are no run's stay where they are: then, or where the folder cannot be renamed, a run in it
     // is moved to FOLDER/FOLDER.1. environment_error where the folder cannot be made or written to, or
     // another process is using it.
@@ -49,9 +45,8 @@ class run_folder {
     [[nodiscard]] const std::optional<checkpoint>& resumed() const { return resumed_; }
     [[nodiscard]] const std::filesystem::path& resumed_from() const { return resumed_from_; }
     void forget_resumed() { resumed_.reset(); } // its tensors, once they are restored
-    [[nodiscard]] const std::filesystem::path& moved_to() const {
-        return moved_to_;
-    } // empty: nothing was moved
+    // Empty: nothing was moved.
+    [[nodiscard]] const std::filesystem::path& moved_to() const { return moved_to_; }
 
     [[nodiscard]] std::filesystem::path model_file() const { return folder_ / "model.safetensors"; }
     [[nodiscard]] std::filesystem::path metrics_file() const { return folder_ / "metrics.jsonl"; }
@@ -73,27 +68,6 @@ class run_folder {
     std::string identity_;
     std::optional<folder_lock> lock_;
     std::optional<checkpoint> resumed_;
-};
-
-// metrics.jsonl: one object a step and one an epoch, as interface.md lists them.
-class metrics_log final : public observer {
-  public:
-    // Keeps the first `keep_bytes` of an existing file: what a resumed run's checkpoint knew.
-    // environment_error where it cannot be opened, and from the on_... functions where it cannot be written.
-    metrics_log(std::filesystem::path file, std::uint64_t keep_bytes);
-    void on_step(const step_report& step) override;
-    void on_epoch(const epoch_report& epoch) override;
-
-    // Bytes written so far; all of them are handed to the system.
-    [[nodiscard]] std::uint64_t bytes();
-
-  private:
-    void line(const nlohmann::json& object);
-    std::filesystem::path path_;
-    struct closer {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-    std::unique_ptr<std::FILE, closer> file_;
 };
 
 } // namespace petnet::train

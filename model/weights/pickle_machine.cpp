@@ -14,6 +14,12 @@ namespace {
 // million.
 constexpr std::uint64_t most_operations = 4'000'000;
 constexpr std::size_t most_objects = 1'000'000;
+// Python writes each global once and remembers it; a file of thousands of classes is none that torch.save
+// made.
+constexpr std::size_t most_globals = 10'000;
+// What operations push lies in at most one container, but for the pairs of an OrderedDict, which are in their
+// list, in a pair each and in the dictionary: five items of at least three operations.
+constexpr std::uint64_t items_per_operation = 2;
 
 } // namespace
 
@@ -244,6 +250,7 @@ void pickle_machine::append(run_state& state, std::size_t count) {
     state.need(count + 1);
     const pickle_value target = state.stack[state.stack.size() - count - 1];
     if (target.kind == pickle_kind::list) {
+        count_items(count);
         const auto values = state.last(count);
         auto& items = containers_[target.index];
         items.insert(items.end(), values.begin(), values.end());
@@ -258,6 +265,7 @@ void pickle_machine::set_items(run_state& state, std::size_t count) {
     state.need(count + 1);
     const pickle_value target = state.stack[state.stack.size() - count - 1];
     if (target.kind == pickle_kind::dictionary) {
+        count_items(count);
         const auto values = state.last(count);
         auto& items = containers_[target.index];
         items.insert(items.end(), values.begin(), values.end());
@@ -321,8 +329,10 @@ pickle_value pickle_machine::result_of(std::string_view function, const pickle_v
 // OrderedDict() or OrderedDict([[key, value], ...]), as Python 2 wrote it.
 pickle_value pickle_machine::ordered_dictionary(const pickle_value& arguments) {
     const auto given = items(arguments);
+    const auto list = given.empty() ? given : items(given[0]);
+    require_room(2 * list.size()); // before they are copied
     std::vector<pickle_value> pairs;
-    for (const pickle_value& pair : given.empty() ? given : items(given[0])) {
+    for (const pickle_value& pair : list) {
         const auto key_and_value = items(pair);
         if (key_and_value.size() != 2) fail("an OrderedDict is made of something else than pairs");
         pairs.insert(pairs.end(), key_and_value.begin(), key_and_value.end());
@@ -334,8 +344,19 @@ pickle_value pickle_machine::add_container(pickle_kind kind, std::span<const pic
                                            std::int64_t number) {
     if (containers_.size() == most_objects)
         fail("it has more than " + std::to_string(most_objects) + " objects");
+    count_items(items.size());
     containers_.emplace_back(items.begin(), items.end());
     return {kind, static_cast<std::uint32_t>(containers_.size() - 1), number};
+}
+
+void pickle_machine::require_room(std::uint64_t count) const {
+    if (count > items_per_operation * operations_ - items_)
+        fail("its containers repeat each other far more often than any that torch.save writes");
+}
+
+void pickle_machine::count_items(std::uint64_t count) {
+    require_room(count);
+    items_ += count;
 }
 
 pickle_value pickle_machine::add_text(std::string_view text) {
@@ -346,8 +367,8 @@ pickle_value pickle_machine::add_text(std::string_view text) {
 pickle_value pickle_machine::add_global(std::string_view module, std::string_view name) {
     constexpr std::size_t longest_name = 1000;
     if (module.size() > longest_name || name.size() > longest_name) fail("a global's name is too long");
-    if (globals_.size() == most_objects)
-        fail("it has more than " + std::to_string(most_objects) + " globals");
+    if (globals_.size() == most_globals)
+        fail("it has more than " + std::to_string(most_globals) + " globals");
     globals_.push_back(std::string(module) + "." + std::string(name));
     return {pickle_kind::global, static_cast<std::uint32_t>(globals_.size() - 1), 0};
 }

@@ -5,7 +5,8 @@
 // the few functions that PyTorch's weight files need have a meaning (pickle_function), a few more are known
 // to make plain data that nobody looks at (optimizer state), and a call of anything else is refused by name.
 // All values live in tables owned by the machine and refer to each other by index, so that neither deep
-// nesting nor cycles cost stack. The numbers of operations, containers and memo entries are bounded.
+// nesting nor cycles cost stack. The numbers of operations, containers, globals and memo entries are bounded,
+// and that of all containers' items by the operations done, so that memory stays in proportion to the file.
 #pragma once
 
 #include <bit>
@@ -80,11 +81,15 @@ class pickle_machine {
 
     pickle_value add_container(pickle_kind kind, std::span<const pickle_value> items,
                                std::int64_t number = 0);
+    // fail() where the containers of so few operations cannot hold `count` more items; the second counts
+    // them.
+    void require_room(std::uint64_t count) const;
+    void count_items(std::uint64_t count);
     pickle_value add_text(std::string_view text);
     pickle_value add_global(std::string_view module, std::string_view name);
 
     std::string_view file_;
-    std::uint64_t operations_ = 0;
+    std::uint64_t operations_ = 0, items_ = 0; // items_: of all containers together
     std::vector<std::vector<pickle_value>> containers_;
     std::vector<std::string_view> texts_;
     std::vector<std::string> globals_;

@@ -95,4 +95,10 @@ std::string shape_text(std::span<const std::int64_t> shape) {
     return text + "]";
 }
 
+std::string extents_text(std::span<const std::int64_t> shape) {
+    std::string text;
+    for (const std::int64_t extent : shape) text += (text.empty() ? "" : "x") + std::to_string(extent);
+    return text.empty() ? "scalar" : text;
+}
+
 } // namespace petnet::model

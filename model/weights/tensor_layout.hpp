@@ -36,5 +36,7 @@ void copy_row_major(const std::byte* source, std::span<const std::int64_t> shape
 
 // "[2, 3]"
 [[nodiscard]] std::string shape_text(std::span<const std::int64_t> shape);
+// "64x3x7x7", or "scalar".
+[[nodiscard]] std::string extents_text(std::span<const std::int64_t> shape);
 
 } // namespace petnet::model

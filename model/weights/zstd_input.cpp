@@ -6,13 +6,17 @@
 #include "model/weights/safetensors.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <zstd.h>
 
 namespace petnet::model {
 namespace {
 
 constexpr std::uint64_t mebibyte = 1u << 20;
+// ResNet-34 with both of Adam's moments has 250 MiB; with zstd's window of up to 128 MiB, 500 MB hold it all.
+constexpr std::uint64_t most_content = 320 * mebibyte;
 
 // Decompresses as far as it is asked to, into a buffer that grows with what really comes out.
 class zstd_stream {
@@ -20,7 +24,7 @@ class zstd_stream {
     zstd_stream(std::span<const std::byte> bytes, std::string_view file)
         : input_{bytes.data(), bytes.size(), 0},
           file_(file),
-          limit_(std::min<std::uint64_t>(4096 * mebibyte, 128 * mebibyte + 64 * bytes.size())) {
+          limit_(std::min<std::uint64_t>(most_content, 128 * mebibyte + 64 * bytes.size())) {
         if (!stream_) throw std::bad_alloc();
     }
 
@@ -29,9 +33,11 @@ class zstd_stream {
     void reserve(std::uint64_t capacity) {
         capacity = std::min(capacity, limit_);
         if (capacity <= capacity_) return;
-        auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
-        if (size_ > 0) std::memcpy(larger.get(), buffer_.get(), size_);
-        buffer_ = std::move(larger);
+        // The system moves the pages of a large block: never are there two of it.
+        void* larger = std::realloc(buffer_.get(), capacity);
+        if (larger == nullptr) throw std::bad_alloc();
+        static_cast<void>(buffer_.release());
+        buffer_.reset(static_cast<std::byte*>(larger));
         capacity_ = capacity;
     }
 
@@ -51,7 +57,7 @@ class zstd_stream {
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::uint64_t limit() const { return limit_; }
     [[nodiscard]] decompressed_bytes finish() && {
-        return {std::shared_ptr<const std::byte[]>(std::move(buffer_)), size_};
+        return {std::shared_ptr<const std::byte[]>(buffer_.release(), free_buffer()), size_};
     }
 
   private:
@@ -84,7 +90,10 @@ class zstd_stream {
     ZSTD_inBuffer input_;
     std::string_view file_;
     std::uint64_t limit_;
-    std::unique_ptr<std::byte[]> buffer_;
+    struct free_buffer {
+        void operator()(std::byte* bytes) const { std::free(bytes); }
+    };
+    std::unique_ptr<std::byte[], free_buffer> buffer_;
     std::uint64_t size_ = 0, capacity_ = 0;
     bool frame_complete_ = false, ended_ = false;
 };

@@ -137,10 +137,8 @@ TEST_F(output, model_file) {
     EXPECT_GT(classes.size(), 2U);
     EXPECT_EQ(file.metadata.at("size"), "32");
     EXPECT_EQ(file.metadata.at("recipe"), "basic");
-    const auto mean = nlohmann::json::parse(file.metadata.at("mean"));
-    const auto deviation = nlohmann::json::parse(file.metadata.at("std"));
-    EXPECT_NEAR(mean.at(0).get<double>(), 0.485, 1e-6);
-    EXPECT_NEAR(deviation.at(2).get<double>(), 0.225, 1e-6);
+    EXPECT_EQ(file.metadata.at("mean"), "[0.485,0.456,0.406]");
+    EXPECT_EQ(file.metadata.at("std"), "[0.229,0.224,0.225]");
     std::size_t convolutions = 0;
     for (const auto& tensor : file.tensors) {
         EXPECT_EQ(tensor.dtype, petnet::model::weight_dtype::f32) << tensor.name;
@@ -198,6 +196,50 @@ TEST_F(output, two_backends_side_by_side_agree) {
     const outcome result = run(words);
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.err.find("Warning"), std::string::npos) << result.err;
+}
+
+// Who watches is no part of the training.
+TEST_F(output, streams_that_nobody_reads_do_not_stop_a_training) {
+    const std::string data = photographs("d");
+    const arguments words = training(data, "whole");
+    ASSERT_EQ(run(words).code, 0);
+    const auto through = [&](const std::string& name, const std::string& redirection) {
+        std::string line = "exec \"$0\"";
+        for (const std::string& word : training(data, name)) line += " '" + word + "'";
+        return run({}, {.wrapper = {"sh", "-c", line + redirection}});
+    };
+    // Whether standard output was lost is told at the end; of a reader that has left, nobody is told.
+    const std::vector<std::pair<const char*, int>> cases{
+        {" 2>&-", 0}, {" 2>/dev/full", 0}, {" >/dev/full", 4}, {" >&-", 4}, {" >&- 2>&- <&-", 4}};
+    int number = 0;
+    for (const auto& [redirection, code] : cases) {
+        const std::string name = "o" + std::to_string(number++);
+        const outcome result = through(name, redirection);
+        EXPECT_EQ(result.code, code) << redirection << "\n" << result.err;
+        EXPECT_TRUE(model_of(name) == model_of("whole")) << redirection;
+        EXPECT_EQ(record_of(name).at("status"), "finished") << redirection;
+        EXPECT_FALSE(fs::exists(at(name + "/checkpoint"))) << redirection;
+    }
+    std::string pipe = "{ \"$0\"";
+    for (const std::string& word : training(data, "piped")) pipe += " '" + word + "'";
+    const outcome piped =
+        run({}, {.wrapper = {"bash", "-c", pipe + "; echo code $? >&2; } | head -1; exit ${PIPESTATUS[1]}"}});
+    EXPECT_EQ(piped.out, "epoch  train_loss  valid_loss  error_rate  time\n");
+    EXPECT_NE(piped.err.find("code 0\n"), std::string::npos) << piped.err;
+    EXPECT_TRUE(model_of("piped") == model_of("whole"));
+}
+
+// An error after the start is in the record.
+TEST_F(output, a_validation_of_broken_photographs_alone_is_refused) {
+    const std::string data = photographs("d");
+    write("d/Broken_1.jpg", content_of(fs::directory_iterator(data)->path()).substr(0, 3000));
+    write("list.txt", "Broken_1.jpg\n");
+    const outcome result =
+        run(training(data, "o", {"--quiet", "--valid-list", at("list.txt"), "--max-bad-images", "0.5"}));
+    EXPECT_TRUE(refused(result, 3, {"every photograph to validate on", "Broken_1.jpg"}));
+    EXPECT_EQ(record_of("o").at("status"), "failed");
+    EXPECT_EQ("petnet: " + record_of("o").at("error").get<std::string>() + "\n", result.err);
+    EXPECT_FALSE(fs::exists(at("o/model.safetensors")));
 }
 
 } // namespace

@@ -127,6 +127,48 @@ TEST_F(odd_photographs, many_huge_ones_at_once_take_the_memory_of_one) {
     RecordProperty("peak_megabytes", static_cast<int>(hostile.peak_megabytes));
 }
 
+// Real photographs at the beginning of files of 255 MB (GIFs, which are copied: 200 MB) that are mostly
+// holes.
+TEST_F(odd_photographs, many_huge_files_at_once_take_the_memory_of_one) {
+    const std::string data = photographs("d", 8);
+    const arguments words =
+        training(data, "o", {"--epochs", "0", "--threads", "4", "--max-bad-images", "0.5"});
+    const outcome plain = run(words);
+    ASSERT_EQ(plain.code, 0) << plain.err;
+    for (const char* name : {"a_1", "a_2", "a_3", "A_4", "A_5", "A_6"}) {
+        const bool gif = name[2] == '3' || name[2] == '6';
+        const fs::path file = write(std::string("d/") + name + (gif ? ".gif" : ".jpg"),
+                                    gif ? content_of(odd("gray.gif")) : sample_jpeg());
+        fs::resize_file(file, gif ? 200'000'000 : 255'000'000);
+    }
+    const outcome hostile = run(words);
+    ASSERT_EQ(hostile.code, 0) << hostile.err;
+    if (!sanitized()) {
+        EXPECT_GT(hostile.peak_megabytes, plain.peak_megabytes + 150) << "the files were not read";
+        EXPECT_LT(hostile.peak_megabytes, plain.peak_megabytes + 500);
+    }
+    EXPECT_TRUE(broken_of("o").empty());
+    RecordProperty("peak_megabytes", static_cast<int>(hostile.peak_megabytes));
+}
+
+TEST_F(odd_photographs, inspect_finds_the_rule_that_fits) {
+    const auto shown = [](const std::string& data, const arguments& more = {}) {
+        arguments words{"inspect", data};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    };
+    for (const char* name : {"f/winter/a.jpg", "f/winter/b.jpg", "f/summer/c.jpg"})
+        write(name, sample_jpeg());
+    const outcome by_folder = shown(at("f"));
+    EXPECT_EQ(by_folder.code, 0) << by_folder.err;
+    for (const char* part :
+         {"2 classes by --labels folder", "train needs --labels folder", "summer", "winter"})
+        EXPECT_NE(by_folder.out.find(part), std::string::npos) << by_folder.out;
+    for (const char* name : {"b/Bengal_1.jpg", "b/Siamese_2.jpg"}) write(name, sample_jpeg()); // no dogs
+    EXPECT_NE(shown(at("b")).out.find("2 classes by --labels breed"), std::string::npos);
+    EXPECT_TRUE(refused(shown(at("f"), {"--labels", "cat-dog"}), 3, {"two classes"}));
+}
+
 TEST_F(odd_photographs, inspect_names_them) {
     const std::string data = photographs("d", 8);
     write("d/page_3.jpg", "<html>");

@@ -212,14 +212,73 @@ TEST_F(resume, a_checkpoint_that_lies_about_its_place_is_refused) {
     const fs::path file = at("o/checkpoint/state.safetensors");
     const petnet::model::weight_file state = petnet::model::read_weight_file(file);
     const auto info = nlohmann::json::parse(state.metadata.at("petnet.checkpoint"));
-    const std::vector<std::pair<const char*, std::int64_t>> lies{
-        {"phase", 99}, {"phase", -1}, {"epoch", 1000}, {"epoch", -5}, {"step_in_epoch", 1'000'000}};
+    const std::uint64_t beyond = std::uint64_t{1} << 63;
+    const std::vector<std::pair<const char*, nlohmann::json>> lies{
+        {"phase", 99},
+        {"phase", -1},
+        {"phase", 2}, // the end, but for the rest
+        {"epoch", 1000},
+        {"epoch", -5},
+        {"epoch", std::int64_t{1} << 62},
+        {"epoch", beyond},
+        {"step_in_epoch", 1'000'000},
+        {"step_in_epoch", 0.5},
+        {"step", info.at("step").get<std::int64_t>() + 1},
+        {"step", 1e300},
+        {"step", "many"},
+        {"train_loss_count", 1000},
+        {"train_loss_average", "high"},
+        {"metrics_bytes", -1},
+        {"metrics_bytes", 1e300},
+        {"metrics_bytes", beyond}};
     for (const auto& [key, value] : lies) {
         auto lie = info;
         lie[key] = value;
         petnet::model::write_safetensors(file, state.tensors, {{"petnet.checkpoint", lie.dump()}});
-        EXPECT_TRUE(refused(run(words), 3, {file.string(), "damaged"})) << key << ' ' << value;
+        arguments resumed = words; // named, it is no earlier run that may be set aside
+        resumed.insert(resumed.end(), {"--resume", file.string()});
+        resumed[4] = at("p");
+        EXPECT_TRUE(refused(run(resumed), 3, {file.string()})) << key << ' ' << value;
+        fs::remove_all(at("p"));
     }
+}
+
+// The end of the run is saved before the model: should that fail, nothing is trained again.
+TEST_F(resume, a_model_that_could_not_be_written_is_written_by_the_next_run) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "whole")).code, 0);
+    program first(training(data, "o"));
+    ASSERT_TRUE(first.wait_until([&] { return fs::exists(at("o/metrics.jsonl")); }));
+    write("o/model.safetensors/in_the_way", ""); // no file can take a folder's name
+    const outcome failed = first.end();
+    EXPECT_EQ(failed.code, 4) << failed.err;
+    EXPECT_NE(lines_of(failed.err).back().find("then the same command only writes the model"),
+              std::string::npos)
+        << failed.err;
+    EXPECT_EQ(record_of("o").at("status"), "failed");
+    fs::remove_all(at("o/model.safetensors"));
+    const outcome second = run(training(data, "o"));
+    EXPECT_EQ(second.code, 0) << second.err;
+    EXPECT_NE(second.err.find("only the model is still to be written"), std::string::npos) << second.err;
+    EXPECT_EQ(second.out, "") << "it trained again";
+    expect_same_run("o", "whole");
+    EXPECT_FALSE(fs::exists(at("o/checkpoint")));
+    EXPECT_FALSE(fs::exists(at("o.1")));
+}
+
+TEST_F(resume, a_finished_run_that_was_killed_before_its_checkpoint_went_is_finished) {
+    const std::string data = photographs("d");
+    const arguments words = training(data, "o");
+    ASSERT_EQ(interrupted(words, "o", SIGTERM, 6).code, 143);
+    const std::string state = content_of(at("o/checkpoint/state.safetensors"));
+    ASSERT_EQ(run(words).code, 0);
+    const std::string model = model_of("o");
+    write("o/checkpoint/state.safetensors", state);
+    const outcome again = run(words);
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(again.err.find("Resuming"), std::string::npos) << again.err;
+    EXPECT_NE(again.err.find("was moved to " + at("o.1")), std::string::npos) << again.err;
+    EXPECT_TRUE(model_of("o.1") == model);
 }
 
 TEST_F(resume, with_other_threads) {

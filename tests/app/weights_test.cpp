@@ -48,6 +48,29 @@ TEST_F(weights, hostile_golden_files_are_refused_by_name) {
     EXPECT_GE(count, 10U);
 }
 
+// A frame without content that pads the file, so that the proportion to it bounds nothing.
+TEST_F(weights, compressed_ones_are_bounded_whatever_their_size) {
+    const std::uint64_t content = 1'200'000'000;
+    const std::string header = R"({"a":{"dtype":"U8","shape":[)" + std::to_string(content) +
+                               R"(],"data_offsets":[0,)" + std::to_string(content) + "]}}";
+    const std::uint64_t length = header.size();
+    std::string begin(reinterpret_cast<const char*>(&length), sizeof length);
+    begin += header;
+    const fs::path plain = write("plain.safetensors", begin);
+    fs::resize_file(plain, begin.size() + content);
+    const std::string bomb = at("bomb.zst");
+    if (std::system(("zstd -q -1 --no-check '" + plain.string() + "' -o '" + bomb + "'").c_str()) != 0)
+        GTEST_SKIP() << "no zstd to compress with";
+    const std::uint32_t padding = 20'000'000;
+    std::ofstream file(bomb, std::ios::binary | std::ios::app);
+    file << "\x50\x2a\x4d\x18" << std::string(reinterpret_cast<const char*>(&padding), sizeof padding)
+         << std::string(padding, 'x');
+    file.close();
+    const outcome result = run({"inspect", bomb});
+    EXPECT_TRUE(refused(result, 3, {bomb, "more than"}));
+    expect_peak_below(result, 500);
+}
+
 TEST_F(weights, that_are_no_files) {
     expect_refused(at("none.pth"), {"none.pth"});
     expect_refused(folder().string(), {folder().string(), "folder"});

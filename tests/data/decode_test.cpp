@@ -109,6 +109,15 @@ TEST(decode, refuses_a_file_cut_short_anywhere_as_pillow_does) {
         EXPECT_THROW((void)decode(std::span(png).first(length), "rgba.png"), decode_error) << length;
 }
 
+// Found by review: of 16 bytes, the last three announce an extension of which nothing is there. Its fourth
+// byte was written to all the same; the address sanitizer sees that.
+TEST(decode, refuses_a_gif_cut_within_an_extension) {
+    EXPECT_THAT(refusal(odd("cut_in_extension.gif")), HasSubstr("GIF"));
+    const bytes_type whole = odd("transparent.gif");
+    for (std::size_t length = 0; length < find(whole, {0x21, 0xf9, 4}) + 8; ++length)
+        EXPECT_THROW((void)decode(std::span(whole).first(length), "transparent.gif"), decode_error) << length;
+}
+
 // Pillow shows what libjpeg makes of damaged data that does not end early, and so does petnet.
 TEST(decode, tolerates_damage_inside_the_compressed_data) {
     bytes_type bytes = odd("subsampled_420.jpg");

@@ -16,7 +16,7 @@ namespace {
 image_folder folder_of(const std::vector<std::string>& names) {
     image_folder folder;
     folder.root = "some/photos";
-    for (const std::string& name : names) folder.photos.push_back({name, 1, 1});
+    for (const std::string& name : names) folder.photos.push_back({name, 1});
     return folder;
 }
 

@@ -58,7 +58,7 @@ class split_list : public ::testing::Test {
   protected:
     split_list() {
         for (const char* name : {"a/1.jpg", "a/2.jpg", "b/1.jpg", "c.jpg"})
-            photos_.photos.push_back({name, 1, 1});
+            photos_.photos.push_back({name, 1});
         photos_.root = "photos";
     }
     photo_split by(std::string_view text) { return split_by_list(photos_, folder_.write("valid.txt", text)); }

@@ -2,6 +2,8 @@
 // What pickles may and may not say.
 #include "torch_builder.hpp"
 
+#include <sys/resource.h>
+
 using namespace petnet;
 using namespace petnet::model;
 using namespace petnet::model::testing;
@@ -263,6 +265,37 @@ TEST(torch_pickle, malformed_programs_are_refused) {
         EXPECT_THAT(message, HasSubstr("pickle")) << name;
         EXPECT_EQ(message.find('\n'), std::string::npos) << name;
     }
+}
+
+// A list in the memo costs two bytes to repeat: its copies must not cost its length.
+TEST(torch_pickle, containers_copied_again_and_again_are_refused) {
+    constexpr int length = 10'000, copies = 10'000; // 10,000 x 20,000 items of 16 bytes
+    std::string pairs = "]q\x01(";
+    for (int i = 0; i < length; ++i) pairs += "NN\x86";
+    std::string program = pairs + "e0" + global("collections", "OrderedDict") + "q\x02" + "h\x01\x85q\x03";
+    for (int i = 0; i < copies; ++i) program += "h\x02h\x03R0";
+    struct rusage before {
+    }, after{};
+    ::getrusage(RUSAGE_SELF, &before);
+    EXPECT_THAT(pickle_refusal(program + "}"), HasSubstr("containers repeat each other"));
+    ::getrusage(RUSAGE_SELF, &after);
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 100 * 1024); // KB
+
+    // The same with long names: five bytes each for a copy of 2000.
+    const std::string name(1000, 'n');
+    program = text(name) + "q\x01" + "0";
+    for (int i = 0; i < 200'000; ++i) program += "h\x01h\x01\x93" + std::string("0");
+    EXPECT_THAT(pickle_refusal(program + "}"), HasSubstr("globals"));
+    ::getrusage(RUSAGE_SELF, &after);
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 200 * 1024);
+}
+
+// The largest part of containers that a plain file can have: pairs, as Python 2 wrote them, and nothing else.
+TEST(torch_pickle, a_long_dictionary_of_pairs_is_read) {
+    std::string pairs = "](";
+    for (int i = 0; i < 1000; ++i) pairs += "NN\x86";
+    pairs += text("a") + tensor(storage(6), 0, integers({1}), integers({1})) + "\x86";
+    EXPECT_EQ(values_of(call(global("collections", "OrderedDict"), pairs + "e\x85")), std::vector<float>{0});
 }
 
 TEST(torch_pickle, malformed_descriptions_are_refused) {

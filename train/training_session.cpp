@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/training_session.hpp"
+
+#include "base/errors.hpp"
+#include "base/files.hpp"
+#include "model/model_file.hpp"
+#include "train/metrics_log.hpp"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <utility>
+
+namespace petnet::train {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Hands each report to several listeners.
+class observers final : public observer {
+  public:
+    observers(observer& first, observer& second, observer& third) : all_{&first, &second, &third} {}
+    void on_phase(const training_phase& phase) override { tell(&observer::on_phase, phase); }
+    void on_step_begin() override { tell(&observer::on_step_begin); }
+    void on_step(const step_report& step) override { tell(&observer::on_step, step); }
+    void on_validation(std::int64_t done, std::int64_t batches) override {
+        tell(&observer::on_validation, done, batches);
+    }
+    void on_epoch(const epoch_report& epoch) override { tell(&observer::on_epoch, epoch); }
+    void on_warning(std::string_view line) override { tell(&observer::on_warning, line); }
+
+  private:
+    template <typename... Parameters, typename... Arguments>
+    void tell(void (observer::*what)(Parameters...), const Arguments&... arguments) {
+        for (observer* each : all_) (each->*what)(arguments...);
+    }
+    std::array<observer*, 3> all_;
+};
+
+// A checkpoint is a file from outside like any other.
+void require_position(const training_position& at, const std::vector<training_phase>& phases,
+                      std::int64_t steps_per_epoch, const std::filesystem::path& file) {
+    const auto here = phases.begin() + std::min<std::int64_t>(at.phase, std::ssize(phases));
+    const bool at_end = here == phases.end();
+    std::int64_t epochs_before = 0;
+    for (auto phase = phases.begin(); phase != here; ++phase) epochs_before += phase->epochs;
+    const bool within = at_end ? at.phase == std::ssize(phases) && at.epoch == 0 && at.step_in_epoch == 0
+                               : at.epoch < here->epochs && at.step_in_epoch <= steps_per_epoch;
+    const std::int64_t of_phase = within ? at.epoch * steps_per_epoch + at.step_in_epoch : 0;
+    if (!within || at.step != epochs_before * steps_per_epoch + of_phase || at.train_loss.count != of_phase)
+        throw input_error(file.string() + " is damaged: it says to continue where this run has no step");
+}
+
+std::string now_utc() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+std::int64_t epochs_of(const std::vector<training_phase>& phases) {
+    std::int64_t count = 0;
+    for (const training_phase& phase : phases) count += phase.epochs;
+    return count;
+}
+
+std::uint64_t bytes_of(const std::vector<model::weight_tensor>& tensors) {
+    std::uint64_t count = 0;
+    for (const model::weight_tensor& tensor : tensors) count += tensor.bytes.size();
+    return count;
+}
+
+// Where the system does not say, there is room: writing will show.
+bool has_room(const fs::path& folder, std::uint64_t bytes) {
+    std::error_code error;
+    const fs::space_info space = fs::space(folder, error);
+    return error || space.available >= bytes;
+}
+
+} // namespace
+
+// Notes when the first step begins.
+class training_session::first_step_clock final : public observer {
+  public:
+    explicit first_step_clock(training_session& session) : session_(session) {}
+    void on_step_begin() override {
+        if (!session_.seconds_to_first_step_) session_.seconds_to_first_step_ = session_.seconds();
+    }
+
+  private:
+    training_session& session_;
+};
+
+training_session::training_session(session_setup parts, json record, run_observer& listener)
+    : parts_(std::move(parts)),
+      record_(std::move(record)),
+      listener_(listener),
+      broken_told_(parts_.setup.photos.broken().size()),
+      checkpoints_(parts_.output.checkpoint_file()) {
+    record_["status"] = "running";
+    record_["started"] = now_utc();
+}
+
+training_session::~training_session() = default;
+
+double training_session::seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - parts_.start).count();
+}
+
+run_result training_session::run(run_summary summary, const std::function<bool()>& stop_requested) {
+    parts_.output.write_run(record_); // first: a restart knows by it whose folder this is
+    try {
+        return train(std::move(summary), stop_requested);
+    } catch (const std::exception& problem) {
+        record_["error"] = problem.what();
+        finish_record("failed");
+        try {
+            parts_.output.write_run(record_);
+        } catch (const error&) { // the disk may be what failed: the first error is the one to tell
+        }
+        throw;
+    }
+}
+
+run_result training_session::train(run_summary summary, const std::function<bool()>& stop_requested) {
+    summary.epochs = epochs_of(parts_.setup.phases);
+    std::uint64_t metrics_bytes = 0;
+    if (parts_.output.resumed()) metrics_bytes = parts_.output.resumed()->info.metrics_bytes;
+    training_position position = restored(summary);
+    metrics_ = std::make_unique<metrics_log>(parts_.output.metrics_file(), metrics_bytes, listener_);
+    parts_.output.write_valid_list(parts_.validation_names);
+    listener_.on_start(summary);
+
+    first_step_clock clock(*this);
+    observers all(clock, *metrics_, listener_);
+    fine_tuner tuner(parts_.setup, all);
+    const bool finished = tuner.run(
+        position, {[&] {
+                       tell_failed_checkpoint();
+                       return stop_requested();
+                   },
+                   [&](const training_position& at, bool end_of_epoch) { save(at, end_of_epoch); }});
+    checkpoints_.wait();
+    tell_failed_checkpoint();
+    tell_broken();
+    if (finished) write_model(position);
+    metrics_->finish();
+    finish_record(finished ? "finished" : "interrupted");
+    if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
+    parts_.output.write_run(record_);
+    if (finished) parts_.output.remove_checkpoint();
+    return {finished, finished ? parts_.output.model_file() : fs::path()};
+}
+
+training_position training_session::restored(run_summary& summary) {
+    const run_folder& output = parts_.output;
+    if (!output.resumed()) return {};
+    const std::vector<training_phase>& phases = parts_.setup.phases;
+    const training_position position = output.resumed()->info.position;
+    const std::string file = output.resumed_from().string();
+    require_position(position, phases,
+                     steps_per_epoch(parts_.setup.split.train.size(), parts_.setup.batch_size), file);
+    model::parameters& parameters = parts_.setup.parameters;
+    if (position.phase < static_cast<std::int64_t>(phases.size()))
+        model::restore_state(parameters, output.resumed()->state, file);
+    else if (!model::load_weights(parameters, output.resumed()->state, file).head)
+        throw input_error(file + " is damaged: the head is missing");
+    summary.resumed = true;
+    for (std::int64_t i = 0; i < position.phase; ++i)
+        summary.resumed_epoch += phases[static_cast<std::size_t>(i)].epochs;
+    summary.resumed_epoch += position.epoch;
+    parts_.output.forget_resumed();
+    return position;
+}
+
+void training_session::tell_broken() {
+    const std::vector<data::broken_photo> broken = parts_.setup.photos.broken();
+    if (broken.size() == broken_told_) return;
+    broken_told_ = broken.size();
+    listener_.on_warning(std::to_string(broken_told_) +
+                         " photographs are broken and were left out; run.json names them, the first is " +
+                         broken.front().reason);
+}
+
+void training_session::tell_failed_checkpoint() {
+    if (const auto reason = checkpoints_.take_failure())
+        listener_.on_warning(*reason +
+                             ": the training goes on, but an interruption now would cost the work since "
+                             "the last checkpoint that could be written");
+}
+
+void training_session::save(const training_position& at, bool end_of_epoch) {
+    tell_broken();
+    checkpoints_.wait();
+    tell_failed_checkpoint();
+    checkpoints_.write(parts_.setup.parameters, {at, parts_.output.identity(), metrics_->bytes()});
+    if (end_of_epoch) return;
+    checkpoints_.wait(); // who asked for the stop is promised that it is there
+    if (const auto reason = checkpoints_.take_failure())
+        throw environment_error(*reason +
+                                ": a stop was asked for, and the work since the last checkpoint that "
+                                "could be written is lost");
+}
+
+// The end of the run is saved as a checkpoint before the model, where there is room for both: should the
+// model fail to be written, the same command then only writes that. Such a checkpoint is the model's tensors
+// alone.
+void training_session::write_model(const training_position& end) {
+    const run_folder& output = parts_.output;
+    const auto tensors = model::collect_state(parts_.setup.parameters, false);
+    const std::uint64_t bytes = bytes_of(tensors);
+    const auto saved_end = [&] {
+        try {
+            write_checkpoint(output.checkpoint_file(), tensors, {end, output.identity(), metrics_->bytes()});
+            return true;
+        } catch (const environment_error&) { // the model is what counts
+            return false;
+        }
+    };
+    bool saved = has_room(output.path(), 2 * bytes) && saved_end();
+    try {
+        model::write_safetensors(output.model_file(), tensors, parts_.model_metadata);
+    } catch (const environment_error& problem) {
+        saved = saved || saved_end();
+        const std::string need = std::to_string(bytes / 1'000'000 + 1) + " MB";
+        throw environment_error(
+            problem.what() +
+            (saved
+                 ? ": the training is done and saved in a checkpoint; see that " + need +
+                       " can be written there, then the same command only writes the model"
+                 : ": the training is done, but its end could not be saved either; see that " + need +
+                       " can be written there, then the same command continues from the last checkpoint that "
+                       "could be written"));
+    }
+}
+
+void training_session::finish_record(const char* status) {
+    record_["status"] = status;
+    record_["broken"] = json::array();
+    for (const data::broken_photo& photo : parts_.setup.photos.broken())
+        record_["broken"].push_back({{"file", photo.name}, {"reason", photo.reason}});
+    if (const auto hash = parts_.setup.photos.data_hash()) record_["data"]["sha256"] = *hash;
+    record_["seconds"] = {{"total", seconds()}};
+    if (seconds_to_first_step_) record_["seconds"]["to_first_step"] = *seconds_to_first_step_;
+    record_["ended"] = now_utc();
+}
+
+} // namespace petnet::train

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run from its first step, or from its checkpoint, to its model: what is written on the way, and what
+// happens where that fails.
+#pragma once
+
+#include "train/fine_tuner.hpp"
+#include "train/run.hpp"
+#include "train/run_folder.hpp"
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace petnet::train {
+
+class metrics_log;
+
+struct session_setup {
+    fine_tune_setup setup;
+    run_folder& output;
+    std::map<std::string, std::string> model_metadata;
+    std::vector<std::string> validation_names;
+    std::chrono::steady_clock::time_point start; // of the program's work
+};
+
+class training_session {
+  public:
+    // `record` is run.json as far as it is known. All must outlive the session.
+    training_session(session_setup parts, nlohmann::json record, run_observer& listener);
+    ~training_session();
+    training_session(const training_session&) = delete; // its observers hold its address
+    training_session& operator=(const training_session&) = delete;
+
+    // Errors as run_training's. A training is not lost to a disk that is full for a while: a checkpoint or a
+    // line of the log that cannot be written is a warning. environment_error where a checkpoint cannot be
+    // written when a stop is asked for, or the model at the end. An error that ends the run is in run.json.
+    [[nodiscard]] run_result run(run_summary summary, const std::function<bool()>& stop_requested);
+
+  private:
+    class first_step_clock;
+
+    [[nodiscard]] run_result train(run_summary summary, const std::function<bool()>& stop_requested);
+    // Takes the state of the run that the folder continues; its place.
+    [[nodiscard]] training_position restored(run_summary& summary);
+    void tell_broken();
+    void tell_failed_checkpoint();
+    void save(const training_position& at, bool end_of_epoch);
+    void write_model(const training_position& end);
+    [[nodiscard]] double seconds() const;
+    void finish_record(const char* status);
+
+    session_setup parts_;
+    nlohmann::json record_;
+    run_observer& listener_;
+    std::size_t broken_told_;
+    std::optional<double> seconds_to_first_step_;
+    std::unique_ptr<metrics_log> metrics_;
+    checkpoint_writer checkpoints_;
+};
+
+} // namespace petnet::train
