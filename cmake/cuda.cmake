@@ -100,7 +100,8 @@ if(NOT cuda_missing)
     set(ENV{CUDACXX} ${PETNET_NVCC}) # where check_language() begins to look
   endif()
   # Code for T4, A100 and H100; for anything newer, intermediate code that the driver compiles.
-  set(CMAKE_CUDA_ARCHITECTURES "75-real;80-real;90" CACHE STRING "GPUs that code is made for, in CMake's notation")
+  set(cuda_architectures 75-real 80-real 90)
+  set(CMAKE_CUDA_ARCHITECTURES "${cuda_architectures}" CACHE STRING "GPUs that code is made for, in CMake's notation")
   if(DEFINED ENV{CUDACXX})
     include(CheckLanguage)
     check_language(CUDA)
