@@ -117,6 +117,7 @@ outcome program::end() {
 }
 
 std::string program::out_so_far() const { return content_of(folder_ / "out"); }
+std::string program::err_so_far() const { return content_of(folder_ / "err"); }
 
 outcome run(const arguments& words, const surroundings& where) { return program(words, where).end(); }
 

@@ -42,6 +42,7 @@ class program {
     // Its end; a failure of the test, and a kill, if it does not come within the limit.
     outcome end();
     [[nodiscard]] std::string out_so_far() const;
+    [[nodiscard]] std::string err_so_far() const;
 
   private:
     [[nodiscard]] bool ended();
