@@ -131,7 +131,7 @@ TEST_F(cuda_scheduler, every_thread_of_every_block_runs_once) {
 
 template <class T> __global__ void shuffles(T* to) {
     const auto lane = static_cast<int>(threadIdx.x % 32);
-    const auto own = static_cast<T>(threadIdx.x + 1000);
+    const T own = static_cast<T>(threadIdx.x) + T{1000};
     T* out = to + threadIdx.x * 8;
     out[0] = __shfl_sync(0xFFFFFFFF, own, 5);
     out[1] = __shfl_xor_sync(0xFFFFFFFF, own, 9);
@@ -141,8 +141,9 @@ template <class T> __global__ void shuffles(T* to) {
     out[5] = __shfl_sync(0xFFFFFFFF, own, 11, 8);
     __syncwarp();
     out[6] = static_cast<T>(__ballot_sync(0xFFFFFFFF, lane % 5 == 0 ? 1 : 0) % 1000);
-    out[7] = static_cast<T>(__all_sync(0xFFFFFFFF, lane < 32 ? 1 : 0) +
-                            2 * __any_sync(0xFFFFFFFF, lane == 33 ? 1 : 0));
+    const int all = __all_sync(0xFFFFFFFF, lane < 32 ? 1 : 0),
+              any = __any_sync(0xFFFFFFFF, lane == 33 ? 1 : 0);
+    out[7] = static_cast<T>(all) + T{2} * static_cast<T>(any);
 }
 
 template <class T> void check_shuffles() {
@@ -233,7 +234,7 @@ __global__ void different_collectives() {
 }
 __global__ void half_a_warp() { __syncwarp(); }
 __global__ void partial_mask() { __syncwarp(0xFFFF); }
-__global__ void throws_in_one(int* destroyed) {
+__global__ void throws_in_one(int* destroyed) { // NOLINT(readability-non-const-parameter): counted up below
     struct count_destroyed {
         int* count;
         ~count_destroyed() { ++*count; }

@@ -66,7 +66,7 @@ const std::shared_ptr<work_queue>& queue_of(cudaStream_t stream) {
 }
 std::vector<std::shared_ptr<work_queue>> all_queues() {
     std::vector<std::shared_ptr<work_queue>> queues{state().default_queue};
-    for (const cudaStream_t stream : state().streams) queues.push_back(stream->queue);
+    for (auto* const stream : state().streams) queues.push_back(stream->queue);
     return queues;
 }
 
@@ -99,7 +99,7 @@ cudaError_t invalidate(cudaStream_t stream, cudaError_t error) {
 bool is_capturing(cudaStream_t stream) { return stream != nullptr && is_stream(stream) && stream->graph; }
 cudaError_t refuse_while_capturing() {
     cudaError_t result = cudaSuccess;
-    for (const cudaStream_t stream : state().streams) {
+    for (auto* const stream : state().streams) {
         const bool here = stream->captured_by == std::this_thread::get_id();
         const bool refused = stream->mode == cudaStreamCaptureModeGlobal ||
                              (stream->mode == cudaStreamCaptureModeThreadLocal && here);
@@ -115,7 +115,7 @@ cudaError_t queue_work(cudaStream_t stream, std::function<void()> work) {
         return cudaSuccess;
     }
     if (stream == nullptr)
-        for (const cudaStream_t other : state().streams)
+        for (auto* const other : state().streams)
             if (other->graph && other->blocking) return invalidate(other, cudaErrorStreamCaptureImplicit);
     queue_of(stream)->push_back(std::move(work));
     return cudaSuccess;
@@ -175,7 +175,7 @@ template <class Handle> cudaError_t destroy(std::set<Handle>& alive, Handle hand
 // A captured event cannot be waited for, nor asked.
 cudaError_t refuse_captured(cudaEvent_t event) {
     if (event->state->captured_in == nullptr) return cudaSuccess;
-    for (const cudaStream_t stream : state().streams)
+    for (auto* const stream : state().streams)
         if (stream->graph.get() == event->state->captured_in) invalidate(stream, cudaErrorCapturedEvent);
     return cudaErrorCapturedEvent;
 }
@@ -297,7 +297,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
     return with_handle(__func__, state().events, start, [&] {
         if (!state().events.contains(end) || !start->timed || !end->timed)
             return cudaErrorInvalidResourceHandle;
-        for (const cudaEvent_t event : {start, end}) {
+        for (auto* const event : {start, end}) {
             if (event->state->recorded == 0) return cudaErrorInvalidResourceHandle;
             if (event->state->completed < event->state->recorded) return cudaErrorNotReady;
         }

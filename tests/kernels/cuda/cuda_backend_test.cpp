@@ -103,11 +103,10 @@ TEST_F(cuda_backend_test, a_sequence_is_recorded_and_replayed_with_what_is_in_me
     const auto first = copy(x, y), second = copy(y, z);
     const auto sequence = backend_->sequence({first.get(), second.get()});
     const device_memory workspace = backend_->allocate(sequence->workspace_bytes());
-    for (double value = 1; value < 5; ++value) {
-        const auto number = static_cast<float>(value);
-        backend_->upload(x, std::vector<double>(4, value));
+    for (const float value : {1.0F, 2.0F, 3.0F, 4.0F}) {
+        backend_->upload(x, std::vector<double>(4, static_cast<double>(value)));
         sequence->execute(workspace.get());
-        EXPECT_EQ(values(z), std::vector<float>(4, number));
+        EXPECT_EQ(values(z), std::vector<float>(4, value));
     }
     EXPECT_EQ(cuda_host::in_use().graphs, 1U);
 }

@@ -223,7 +223,7 @@ TEST_F(cuda_convolutions, times_over_data_in_all_of_the_tensors) {
         for (std::size_t i = 0; i < count; ++i) {
             std::uint16_t bits = 0;
             std::memcpy(&bits, values + 2 * i, 2);
-            const double value = float_of_half(bits);
+            const auto value = static_cast<double>(float_of_half(bits));
             sum_of_squares += value * value;
         }
         EXPECT_NEAR(sum_of_squares / static_cast<double>(count), 1, 0.1);

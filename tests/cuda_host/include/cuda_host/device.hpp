@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <math.h> // device code calls fmaf and the like unqualified
+#include <math.h> // NOLINT(modernize-deprecated-headers): device code calls fmaf and the like unqualified
 #include <type_traits>
+
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are CUDA's.
 
 // __shared__ is left undefined on purpose: shared memory comes from shared_memory<T>() (kernels/cuda/ here).
 #define __global__
@@ -136,14 +138,4 @@ requires std::is_same_v<T, int> || std::is_same_v<T, unsigned int> || std::is_sa
     return before;
 }
 
-inline float rsqrtf(float x) { return 1.0F / sqrtf(x); }
-inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
-inline float __fadd_rn(float x, float y) { return x + y; }
-inline float __fmul_rn(float x, float y) { return x * y; }
-inline float __fdiv_rn(float x, float y) { return x / y; }
-inline float __fsqrt_rn(float x) { return sqrtf(x); }
-inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
-inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
-inline unsigned int __float_as_uint(float x) { return std::bit_cast<unsigned int>(x); }
-inline float __uint_as_float(unsigned int x) { return std::bit_cast<float>(x); }
-inline int __popc(unsigned int x) { return std::popcount(x); }
+// NOLINTEND(bugprone-reserved-identifier)

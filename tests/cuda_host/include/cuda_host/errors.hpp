@@ -59,7 +59,7 @@
     X(cudaErrorUnknown, 999)
 
 enum cudaError {
-#define CUDA_HOST_ENUMERATOR(name, value) name = value,
+#define CUDA_HOST_ENUMERATOR(name, value) name = (value),
     CUDA_HOST_ERRORS(CUDA_HOST_ENUMERATOR)
 #undef CUDA_HOST_ENUMERATOR
 };
