@@ -3,7 +3,8 @@
 # operation, PyTorch beside it, a whole job.
 #
 # usage: bench/gpu_session.sh [OPTION...] [OUT_FOLDER]        (gpu-session)
-#   --only PART,...      of environment tests sanitizer check bits peers job idle profiles; all
+#   --only PART,...      of environment tests sanitizer check bits profiles peers job idle profiles32; all. One alone
+#                        may take all of the time
 #   --programs FOLDER    a build folder, an unpacked bundle or a bundle's .tar.xz (bench/make_bundle.sh);
 #                        the bundle that this script lies in, else build/release
 #   --seconds N          for all of it, 540; what has no time left is not run
@@ -17,7 +18,7 @@ export LC_ALL=C.UTF-8
 
 self=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
 root=$(dirname "$(dirname "$self")")
-all_parts=(environment tests sanitizer check bits peers job idle profiles)
+all_parts=(environment tests sanitizer check bits profiles peers job idle profiles32)
 
 say() { printf '%s\n' "$*" >&2; }
 fail_usage() {
@@ -105,7 +106,7 @@ export missing
 # run_part NAME LIMIT: bounds it by LIMIT and by what is left of the session.
 run_part() {
   local name=$1 limit=$2 left=$((deadline - SECONDS)) started=$SECONDS status reason
-  ((limit <= left)) || limit=$left
+  ((limit <= left && ${#only[@]} > 1)) || limit=$left
   if [[ -n $missing && $name != environment ]]; then
     status=$not_run
     echo "not run: $missing" >"$work/$name.md"
@@ -144,7 +145,8 @@ if ((cores >= 8)); then
 else
   wanted "${right[@]}"
 fi
-wanted peers 230 job 60 idle 45 profiles 200
+# `profiles` before `peers`: it alone on the device chooses the convolutions that both then use.
+wanted profiles 130 peers 230 job 60 idle 45 profiles32 120
 
 # ---------------------------------------------------------------------------------------------------- report
 

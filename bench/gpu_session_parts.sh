@@ -253,14 +253,15 @@ part_peers() {
 }
 
 part_job() {
-  local copies=24 rest=286 size=224 batch=64 k name failed=0 began seconds run
-  if [[ $device == cpu ]]; then copies=0 rest=40 size=64 batch=8; fi
-  mkdir -p "$work/pets"
-  for ((k = 0; k < copies; ++k)); do
-    cp -rl "$sample/images" "$work/pets/$k" 2>/dev/null || cp -r "$sample/images" "$work/pets/$k"
-  done
-  mkdir "$work/pets/rest"
-  find "$sample/images" -name '*.jpg' | sort | head -n $rest | xargs cp -t "$work/pets/rest"
+  local copies=24 rest=286 size=224 batch=64 k name failed=0 began seconds run epoch key columns # 24 * 296 + 286 = 7390
+  if [[ $device == cpu ]]; then size=64 batch=8; fi
+  if [[ $device == cpu ]]; then
+    small_photographs "$work/pets" 32
+  else
+    mkdir -p "$work/pets/rest"
+    for ((k = 0; k < copies; ++k)); do cp -r "$sample/images" "$work/pets/$k"; done
+    find "$sample/images" -name '*.jpg' | sort | head -n $rest | xargs cp -t "$work/pets/rest"
+  fi
   echo "$(find "$work/pets" -name '*.jpg' | wc -l) photographs: the sample under new names; they are smaller than the data set's own"
   echo "($(find "$work/pets" -name '*.jpg' -printf '%s\n' | awk '{ sum += $1 } END { printf "%.0f", sum / NR / 1000 }') kB each), so decoding takes less. Size $size, batch $batch, 1 frozen and 1 unfrozen epoch. Seconds, from process start."
   echo
@@ -283,13 +284,14 @@ part_job() {
     head -n 1 "$run.epochs" >"$run.frozen"
     tail -n 1 "$run.epochs" >"$run.unfrozen"
     tr -d '\n ' <"$run/run.json" >"$run.json"
-    local first frozen unfrozen
-    first=$(number to_first_step "$run.json")
-    frozen=$(number seconds "$run.frozen")
-    unfrozen=$(number seconds "$run.unfrozen")
-    row "$name" "$seconds" "$first" "$frozen" "$(number seconds_validating "$run.frozen")" "$(number seconds_waited "$run.frozen")" \
-      "$unfrozen" "$(number seconds_validating "$run.unfrozen")" "$(number seconds_waited "$run.unfrozen")" \
-      "$(awk -v all="$seconds" -v first="$first" -v a="$frozen" -v b="$unfrozen" 'BEGIN { printf "%.2f", all - first - a - b }')"
+    # The columns of the table, in its order; what is left of the whole is loading weights and writing the model.
+    mapfile -t columns < <(number to_first_step "$run.json" && for epoch in frozen unfrozen; do
+      for key in seconds seconds_validating seconds_waited; do number $key "$run.$epoch"; done
+    done)
+    mapfile -t columns < <(printf '%s\n' "$seconds" "${columns[@]}" | awk '
+      { printf "%.2f\n", $1; rest += NR == 1 ? $1 : NR == 2 || NR == 3 || NR == 6 ? -$1 : 0 }
+      END { printf "%.2f\n", rest }')
+    row "$name" "${columns[@]}"
     [[ $name == 'with an empty cache' ]] || printf ',' >>"$out/job.json"
     printf '\n{"run": "%s", "seconds": %s, "epochs": [%s], "record": %s}' "$name" "$seconds" \
       "$(paste -sd, "$run.epochs")" "$(cat "$run.json")" >>"$out/job.json"
@@ -325,14 +327,22 @@ part_idle() {
 }
 
 part_profiles() {
-  local phase batch precision failed=0 count=0 key peak_gbs peak_gflops batches=(64 256) size=224 precisions=(bf16 fp16 tf32 fp32)
-  if [[ $device == cpu ]]; then batches=(4) size=64 precisions=(bf16 fp32); fi
+  if [[ $device == cpu ]]; then profile bf16; else profile bf16 fp16; fi
+}
+part_profiles32() {
+  if [[ $device == cpu ]]; then profile fp32; else profile tf32 fp32; fi
+}
+
+# profile PRECISION...
+profile() {
+  local phase batch precision failed=0 count=0 key peak_gbs peak_gflops batches=(64 256) size=224
+  if [[ $device == cpu ]]; then batches=(4) size=64; fi
   measure_device || failed=1
   peak_gbs=$(number copy_gb_per_s "$out/device.json")
   echo "Peaks: a copy in the GPU's memory, ${peak_gbs:-unknown} GB/s read and written; matrix products as above. How an"
   echo "operation is timed is said at the top of bench/profile_step.cpp."
   echo
-  for precision in "${precisions[@]}"; do
+  for precision in "$@"; do
     peak_gflops=$(number "$precision" "$work/matrix.json")
     for batch in "${batches[@]}"; do
       for phase in unfrozen frozen evaluation; do
@@ -349,7 +359,7 @@ part_profiles() {
       done
     done
   done
-  { printf '[\n' && paste -sd, "$work"/profile.*.json && printf ']\n'; } >"$out/profiles.json"
+  { printf '[\n' && cat "$work"/profile.*.json | paste -sd, && printf ']\n'; } >"$out/profiles.json"
   # What cuDNN was chosen to do, problem by problem.
   if [[ -d $PETNET_CACHE_DIR/plans ]]; then cat "$PETNET_CACHE_DIR"/plans/* >"$out/plans.txt"; fi
   ((count > 0)) || skip "not run: no time was left"

@@ -95,8 +95,10 @@ class profiler {
         : tested_(tested),
           device_(tested.device()),
           workspace_(device_.allocate(tested.plan().workspace_bytes())) {
+        constexpr std::size_t count = 51;
         std::vector<double> samples;
-        for (int i = 0; i < 51; ++i) samples.push_back(seconds_of([] {}));
+        samples.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) samples.push_back(seconds_of([] {}));
         empty_ = median(samples);
     }
 
@@ -145,6 +147,7 @@ class profiler {
         const auto sequence = device_.sequence(std::vector<kernels::operation*>(copies, &op));
         for (int i = 0; i < 2; ++i) sequence->execute(workspace_.get()); // recorded by the second at last
         std::vector<double> samples;
+        samples.reserve(rounds);
         for (int i = 0; i < rounds; ++i)
             samples.push_back(seconds_of([&] { sequence->execute(workspace_.get()); }));
         return std::max(median(samples) - empty_, 0.0) / static_cast<double>(copies);

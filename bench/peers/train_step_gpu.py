@@ -24,14 +24,16 @@ from worker import Failed, Worker, commit, freeze, make_network, make_optimizer
 
 PHASES = ["unfrozen", "frozen", "evaluation"]
 TORCH = ["eager", "compile"]
-SECONDS_A_ROUND = 0.25
+SECONDS_A_ROUND = 0.2
 
 
 def torch_worker(mode, phase, precision, batch, size):
-    """Reads lines "pipelined N" from standard input, as bench/train_step does."""
+    """Reads lines "pipelined N" from standard input, as bench/train_step does.
+
+    The first one warms up while others do; cuDNN's search waits for the second, when nobody else uses the GPU.
+    """
     import torch
 
-    torch.backends.cudnn.benchmark = True
     torch.set_num_threads(2)
     network = make_network().cuda().to(memory_format=torch.channels_last)
     if phase == "frozen":
@@ -68,6 +70,7 @@ def torch_worker(mode, phase, precision, batch, size):
             step()
         torch.cuda.synchronize()
         print(json.dumps({"steps": count, "seconds": time.perf_counter() - began}), flush=True)
+        torch.backends.cudnn.benchmark = True
     print(json.dumps({"peak_gpu_mb": torch.cuda.max_memory_allocated() / 1e6}), flush=True)
 
 
@@ -106,7 +109,7 @@ class Contest:
         self.logs = {name: f"{options.logs}/{phase}-{precision}-{batch}-{name}.log" for name in self.commands}
 
     def start(self, name):
-        """Begins to warm up: prepares or compiles, finds its algorithms, fills its pools of memory."""
+        """Begins to warm up: prepares or compiles, fills its pools of memory."""
         environment = {} if name == "petnet" else {"TORCHINDUCTOR_COMPILE_THREADS": "2"}
         self.workers[name] = Worker(self.commands[name], environment, self.logs[name])
         self.attempt(name, lambda: self.workers[name].send("pipelined 8"))
@@ -119,15 +122,16 @@ class Contest:
             self.workers.pop(name).kill()
             return None
 
-    def warm(self, deadline):
-        for name in list(self.workers):
+    def warm(self, names, deadline):
+        for name in [name for name in names if name in self.workers]:
             left = max(deadline - time.monotonic(), 0.1)
             self.attempt(name, lambda name=name, left=left: self.workers[name].receive(left))
 
     def take_turns(self, rounds, deadline):
         steps, samples = {}, {name: [] for name in self.workers}
-        for turn in range(rounds + 1):
-            if turn > 3 and time.monotonic() > deadline:
+        first = 2  # before it, algorithms are searched for, then a round's steps are counted
+        for turn in range(first + rounds):
+            if turn > first + 2 and time.monotonic() > deadline:
                 break
             for name in list(self.workers):
                 count = steps.get(name, 5)
@@ -136,7 +140,7 @@ class Contest:
                 if answer is None:
                     continue
                 seconds = answer["seconds"] / answer["steps"]
-                if turn == 0:
+                if turn < first:
                     steps[name] = max(3, min(1000, round(SECONDS_A_ROUND / seconds)))
                 else:
                     samples[name].append(seconds)
@@ -167,11 +171,13 @@ def compare(options):
         try:
             if end - time.monotonic() < 20:
                 continue
-            for contest in group:
-                for name in contest.commands:
-                    contest.start(name)
-            for contest in group:
-                contest.warm(group_end - 8 * len(group) * SECONDS_A_ROUND)
+            turns_begin = group_end - (1 + len(TORCH)) * (options.rounds + 2) * len(group) * SECONDS_A_ROUND
+            for names in [TORCH, ["petnet"]]:  # petnet alone, as it may time convolutions while it prepares
+                for contest in group:
+                    for name in names:
+                        contest.start(name)
+                for contest in group:
+                    contest.warm(names, max(turns_begin, time.monotonic() + 15))
             for contest in group:
                 contest.take_turns(options.rounds, group_end)
         finally:
@@ -238,7 +244,7 @@ def main():
     parser.add_argument("--batches", type=lambda text: [int(word) for word in text.split(",")], default=[64, 256])
     parser.add_argument("--precisions", type=lambda text: text.split(","), default=["bf16", "fp16"])
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=240, help="for all of it")
     parser.add_argument("--device", default="cuda", help="of petnet")
     parser.add_argument("--json", type=pathlib.Path)
