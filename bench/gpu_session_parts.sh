@@ -34,7 +34,11 @@ program() {
 }
 
 # number KEY FILE: the value of "KEY": 1.5 in a line of JSON.
-number() { sed -nE "s/.*\"$1\": ?([0-9.eE+-]+).*/\1/p" "$2" 2>/dev/null | head -n 1; }
+number() {
+  local found
+  found=$(sed -nE "s/.*\"$1\": ?([0-9.eE+-]+).*/\1/p" "$2" 2>/dev/null)
+  printf '%s\n' "${found%%$'\n'*}"
+}
 
 seconds_since() { awk -v began="$1" -v now="$EPOCHREALTIME" 'BEGIN { printf "%.2f", now - began }'; }
 
@@ -335,7 +339,7 @@ part_profiles32() {
 
 # profile PRECISION...
 profile() {
-  local phase batch precision failed=0 count=0 key peak_gbs peak_gflops batches=(64 256) size=224
+  local phase batch precision status failed=0 count=0 key peak_gbs peak_gflops batches=(64 256) size=224
   if [[ $device == cpu ]]; then batches=(4) size=64; fi
   measure_device || failed=1
   peak_gbs=$(number copy_gb_per_s "$out/device.json")
@@ -352,10 +356,16 @@ profile() {
           continue
         fi
         ((++count))
-        timeout $((part_end - SECONDS)) "$(program profile_step)" --device "$device" --phase "$phase" --batch "$batch" --size $size \
+        timeout $((part_end - SECONDS - 3)) "$(program profile_step)" --device "$device" --phase "$phase" --batch "$batch" --size $size \
           --precision "$precision" --peak-gbs "${peak_gbs:-0}" --peak-gflops "${peak_gflops:-0}" \
-          --json "$work/profile.$key.json" 2>"$work/profile.$key.log" ||
-          { failed=1 && echo "$key: failed: $(tail -n 1 "$work/profile.$key.log")"; }
+          --json "$work/profile.$key.json" 2>"$work/profile.$key.log"
+        status=$?
+        if ((status == 124)); then
+          echo "$key: not run: no time was left"
+        elif ((status != 0)); then
+          failed=1
+          echo "$key: failed: $(tail -n 1 "$work/profile.$key.log")"
+        fi
       done
     done
   done
