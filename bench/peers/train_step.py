@@ -15,9 +15,10 @@ import pathlib
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
+
+from worker import Worker, commit, freeze, make_network, make_optimizer
 
 PHASES = ["frozen", "unfrozen", "evaluation"]
 
@@ -26,31 +27,17 @@ def torch_worker(phase, layout, batch, size, threads):
     """Reads numbers of steps from standard input, as bench/train_step does."""
     import torch
     from torch import nn
-    from torchvision.models import resnet34
 
     torch.set_num_threads(threads)
-
-    class ConcatPool(nn.Module):
-        def forward(self, x):
-            return torch.cat([nn.functional.adaptive_max_pool2d(x, 1), nn.functional.adaptive_avg_pool2d(x, 1)], 1)
-
-    body = nn.Sequential(*list(resnet34().children())[:-2])
-    head = nn.Sequential(
-        ConcatPool(), nn.Flatten(), nn.BatchNorm1d(1024), nn.Dropout(0.25), nn.Linear(1024, 512, bias=False),
-        nn.ReLU(inplace=True), nn.BatchNorm1d(512), nn.Dropout(0.5), nn.Linear(512, 2, bias=False))
-    model = nn.Sequential(body, head)
+    model = make_network()
     x = torch.randn(batch, 3, size, size)
     if layout == "channels_last":
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     y = torch.arange(batch) % 2
     if phase == "frozen":
-        for module in body.modules():
-            if isinstance(module, nn.Conv2d):
-                module.weight.requires_grad_(False)
+        freeze(model)
     loss_function = nn.CrossEntropyLoss()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    # The fastest of torch's own Adams on a CPU; the arithmetic is petnet's but for where epsilon is added.
-    optimizer = torch.optim.AdamW(trained, lr=1e-5, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01, fused=True)
+    optimizer = make_optimizer(model)
 
     def step():
         began = time.perf_counter()
@@ -71,48 +58,31 @@ def torch_worker(phase, layout, batch, size, threads):
     print(json.dumps({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}), flush=True)
 
 
-class Worker:
-    def __init__(self, command, environment=None):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
-        self.seconds = []
-
-    def steps(self, count):
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["seconds"]
-
-    def finish(self):
-        self.process.stdin.close()
-        self.peak_mb = json.loads(self.process.stdout.readline())["peak_rss_mb"]
-        self.process.wait()
-
-
 def compare(options):
     result = {"date": time.strftime("%Y-%m-%d"), "device": cpu_name(), "threads": options.threads,
               "batch": options.batch, "size": options.size, "command": " ".join(sys.argv), "phases": {}}
     import torch
     result["torch"] = torch.__version__
-    repository = pathlib.Path(__file__).resolve().parent
-    result["commit"] = subprocess.run(["git", "-C", repository, "describe", "--always", "--dirty"],
-                                      capture_output=True, text=True).stdout.strip()
+    result["commit"] = commit()
     for phase in PHASES:
         shape = [str(options.batch), str(options.size)]
         threads = {"OMP_NUM_THREADS": str(options.threads)}
-        workers = {"petnet": Worker([options.program, phase, *shape, "fp32", str(options.threads)], threads)}
+        workers = {"petnet": Worker(
+            [options.program, "--device", "cpu", "--phase", phase, "--batch", shape[0], "--size", shape[1],
+             "--precision", "fp32", "--threads", str(options.threads)], threads)}
         for layout in ["nchw", "channels_last"]:
             workers[f"torch {layout}"] = Worker(
                 [sys.executable, __file__, "--worker", phase, layout, *shape, str(options.threads)], threads)
+        seconds = {name: [] for name in workers}
         for worker in workers.values():
-            worker.steps(2)  # warm-up: primitives, caches, allocator
+            worker.ask(2)  # warm-up: primitives, caches, allocator
         for _ in range(options.rounds):
-            for worker in workers.values():
-                worker.seconds += worker.steps(options.steps)
-        for worker in workers.values():
-            worker.finish()
+            for name, worker in workers.items():
+                seconds[name] += worker.ask(options.steps)["seconds"]
         result["phases"][phase] = {
-            name: {"seconds": w.seconds, "median": statistics.median(w.seconds), "peak_rss_mb": w.peak_mb}
-            for name, w in workers.items()}
+            name: {"seconds": seconds[name], "median": statistics.median(seconds[name]),
+                   "peak_rss_mb": worker.finish()["peak_rss_mb"]}
+            for name, worker in workers.items()}
     return result
 
 

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""petnet's training and evaluation steps against PyTorch's on a GPU, taking turns.
+
+usage: train_step_gpu.py TRAIN_STEP_PROGRAM [--batches 64,256] [--precisions bf16,fp16] [--seconds 240] [--json FILE]
+       train_step_gpu.py --peaks        one line of JSON: GFLOP/s of large matrix products by precision
+
+PyTorch trains the same network channels-last with automatic mixed precision, fused Adam and cuDNN's own search for
+the fastest convolutions, as it is (eager) and by torch.compile; its input lies on the GPU already normalised, petnet's
+as pixels. Nobody waits for a step's loss before the next step. Every competitor is a process of its own; those of a
+comparison warm up first (torch.compile compiles), then take turns in rounds. Prints a Markdown table: the median
+over the rounds and the distance between the quartiles. What does not work is a row that says "not run" and why.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from worker import Failed, Worker, commit, freeze, make_network, make_optimizer
+
+PHASES = ["unfrozen", "frozen", "evaluation"]
+TORCH = ["eager", "compile"]
+SECONDS_A_ROUND = 0.2
+
+
+def torch_worker(mode, phase, precision, batch, size):
+    """Reads lines "pipelined N" from standard input, as bench/train_step does.
+
+    The first one warms up while others do; cuDNN's search waits for the second, when nobody else uses the GPU.
+    """
+    import torch
+
+    torch.set_num_threads(2)
+    network = make_network().cuda().to(memory_format=torch.channels_last)
+    if phase == "frozen":
+        freeze(network)
+    network.train(phase != "evaluation")
+    x = torch.randn(batch, 3, size, size, device="cuda").contiguous(memory_format=torch.channels_last)
+    y = torch.arange(batch, device="cuda") % 2
+    cross_entropy = torch.nn.CrossEntropyLoss()
+
+    def loss_of(images, labels):
+        with torch.autocast("cuda", torch.float16 if precision == "fp16" else torch.bfloat16):
+            return cross_entropy(network(images), labels)
+
+    if mode == "compile":
+        loss_of = torch.compile(loss_of)
+    optimizer = make_optimizer(network)
+    scaler = torch.amp.GradScaler(enabled=precision == "fp16")
+
+    def step():
+        if phase == "evaluation":
+            with torch.no_grad():
+                loss_of(x, y)
+            return
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss_of(x, y)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    for line in sys.stdin:
+        count = int(line.split()[-1])
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(count):
+            step()
+        torch.cuda.synchronize()
+        print(json.dumps({"steps": count, "seconds": time.perf_counter() - began}), flush=True)
+        torch.backends.cudnn.benchmark = True
+    print(json.dumps({"peak_gpu_mb": torch.cuda.max_memory_allocated() / 1e6}), flush=True)
+
+
+def print_peaks():
+    import torch
+
+    def gflops(dtype, tf32):
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        side = 8192
+        a, b = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        milliseconds = []
+        for _ in range(10):
+            start.record()
+            a @ b
+            end.record()
+            end.synchronize()
+            milliseconds.append(start.elapsed_time(end))
+        return 2 * side**3 / statistics.median(milliseconds[3:]) / 1e6
+
+    print(json.dumps({"bf16": gflops(torch.bfloat16, False), "fp16": gflops(torch.float16, False),
+                      "tf32": gflops(torch.float32, True), "fp32": gflops(torch.float32, False)}))
+
+
+class Contest:
+    """The competitors of one phase, precision and batch."""
+
+    def __init__(self, options, phase, precision, batch):
+        self.phase, self.precision, self.batch = phase, precision, batch
+        self.rows, self.workers = {}, {}
+        shape = ["--phase", phase, "--precision", precision, "--batch", str(batch), "--size", str(options.size)]
+        self.commands = {"petnet": [options.program, "--device", options.device, *shape]}
+        for mode in TORCH:
+            self.commands[mode] = [sys.executable, __file__, "--worker", mode, phase, precision, str(batch),
+                                   str(options.size)]
+        self.logs = {name: f"{options.logs}/{phase}-{precision}-{batch}-{name}.log" for name in self.commands}
+
+    def start(self, name):
+        """Begins to warm up: prepares or compiles, fills its pools of memory."""
+        environment = {} if name == "petnet" else {"TORCHINDUCTOR_COMPILE_THREADS": "2"}
+        self.workers[name] = Worker(self.commands[name], environment, self.logs[name])
+        self.attempt(name, lambda: self.workers[name].send("pipelined 8"))
+
+    def attempt(self, name, action):
+        try:
+            return action()
+        except Failed as failure:
+            self.rows[name] = {"not_run": str(failure)}
+            self.workers.pop(name).kill()
+            return None
+
+    def warm(self, names, deadline):
+        for name in [name for name in names if name in self.workers]:
+            left = max(deadline - time.monotonic(), 0.1)
+            self.attempt(name, lambda name=name, left=left: self.workers[name].receive(left))
+
+    def take_turns(self, rounds, deadline):
+        steps, samples = {}, {name: [] for name in self.workers}
+        first = 2  # before it, algorithms are searched for, then a round's steps are counted
+        for turn in range(first + rounds):
+            if turn > first + 2 and time.monotonic() > deadline:
+                break
+            for name in list(self.workers):
+                count = steps.get(name, 5)
+                answer = self.attempt(name, lambda name=name, count=count:
+                                      self.workers[name].ask(f"pipelined {count}", 60))
+                if answer is None:
+                    continue
+                seconds = answer["seconds"] / answer["steps"]
+                if turn < first:
+                    steps[name] = max(3, min(1000, round(SECONDS_A_ROUND / seconds)))
+                else:
+                    samples[name].append(seconds)
+        for name in list(self.workers):
+            last = self.attempt(name, lambda name=name: self.workers[name].finish(20))
+            if last is not None:
+                self.rows[name] = {"seconds": samples[name], "median": statistics.median(samples[name]),
+                                   "steps_a_round": steps[name], **last}
+
+    def stop(self, reason):
+        for worker in self.workers.values():
+            worker.kill()
+        for name in self.commands:
+            self.rows.setdefault(name, {"not_run": reason})
+
+
+def compare(options):
+    contests = [Contest(options, phase, precision, batch) for precision in options.precisions
+                for batch in options.batches for phase in PHASES]
+    began = time.monotonic()
+    end = began + options.seconds
+    # Compiling takes processors, warm competitors take memory; and those of one comparison warm up together.
+    together = max(1, min((os.cpu_count() or 2) // 3, options.gpu_gb // 24))
+    for first in range(0, len(contests), together):
+        group = contests[first:first + together]
+        groups_left = -(-(len(contests) - first) // together)
+        group_end = min(end, time.monotonic() + (end - time.monotonic()) / groups_left * 1.5)
+        try:
+            if end - time.monotonic() < 20:
+                continue
+            turns_begin = group_end - (1 + len(TORCH)) * (options.rounds + 2) * len(group) * SECONDS_A_ROUND
+            for names in [TORCH, ["petnet"]]:  # petnet alone, as it may time convolutions while it prepares
+                for contest in group:
+                    for name in names:
+                        contest.start(name)
+                for contest in group:
+                    contest.warm(names, max(turns_begin, time.monotonic() + 15))
+            for contest in group:
+                contest.take_turns(options.rounds, group_end)
+        finally:
+            for contest in group:
+                contest.stop("no time was left")
+    return {"date": time.strftime("%Y-%m-%d"), **environment(), "commit": commit(), "size": options.size,
+            "command": " ".join(sys.argv), "seconds": time.monotonic() - began,
+            "contests": [{"phase": c.phase, "precision": c.precision, "batch": c.batch, "rows": c.rows}
+                         for c in contests]}
+
+
+def environment():
+    found = {"device": "unknown", "driver": "unknown"}
+    try:
+        asked = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
+                               capture_output=True, text=True, timeout=30, check=True).stdout
+        found["device"], found["driver"] = [word.strip() for word in asked.splitlines()[0].split(",")]
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        pass
+    import torch
+    import torchvision
+    return {**found, "torch": torch.__version__, "torchvision": torchvision.__version__,
+            "torch_cuda": torch.version.cuda, "torch_cudnn": torch.backends.cudnn.version()}
+
+
+def cell(row, batch):
+    if "not_run" in row:
+        return f"not run: {row['not_run']}"
+    quarters = statistics.quantiles(row["seconds"], n=4) if len(row["seconds"]) > 1 else [row["median"]] * 3
+    return (f"{batch / row['median']:.0f} ({1e3 * row['median']:.2f} ms, "
+            f"{100 * (quarters[2] - quarters[0]) / row['median']:.1f}%)")
+
+
+def table(result):
+    lines = [f"{result['device']}, driver {result['driver']}, PyTorch {result['torch']} (CUDA {result['torch_cuda']}, "
+             f"cuDNN {result['torch_cudnn']}), {result['size']}x{result['size']}, {result['date']}, commit "
+             f"{result['commit']}. Images/s (median of a step, distance between the quartiles).", "",
+             "| phase | precision | batch | petnet | PyTorch eager | torch.compile | petnet / eager | petnet / compile |",
+             "|---|---|---|---|---|---|---|---|"]
+    for contest in result["contests"]:
+        rows, batch = contest["rows"], contest["batch"]
+        ratios = [f"{rows[mode]['median'] / rows['petnet']['median']:.2f}"
+                  if "median" in rows[mode] and "median" in rows["petnet"] else "-" for mode in TORCH]
+        lines.append(f"| {contest['phase']} | {contest['precision']} | {batch} | "
+                     + " | ".join(cell(rows[name], batch) for name in ["petnet", *TORCH])
+                     + " | " + " | ".join(ratios) + " |")
+    return "\n".join(lines)
+
+
+def why_no_torch():
+    try:
+        import torch
+        import torchvision
+    except ImportError as error:
+        return f"not run: {error} (pip install torch torchvision)"
+    return "" if torch.cuda.is_available() else (
+        f"not run: PyTorch {torch.__version__}, torchvision {torchvision.__version__} find no GPU")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program", nargs="?")
+    parser.add_argument("--peaks", action="store_true")
+    parser.add_argument("--batches", type=lambda text: [int(word) for word in text.split(",")], default=[64, 256])
+    parser.add_argument("--precisions", type=lambda text: text.split(","), default=["bf16", "fp16"])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=240, help="for all of it")
+    parser.add_argument("--device", default="cuda", help="of petnet")
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    if missing := why_no_torch():
+        print(missing)
+        return 77
+    if options.peaks:
+        print_peaks()
+        return 0
+    import torch
+    options.gpu_gb = int(torch.cuda.get_device_properties(0).total_memory / 1e9)
+    with tempfile.TemporaryDirectory() as options.logs:
+        result = compare(options)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(table(result))
+    return 0 if any("median" in row for c in result["contests"] for row in c["rows"].values()) else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        torch_worker(*sys.argv[2:5], *map(int, sys.argv[5:7]))
+    else:
+        sys.exit(main())
