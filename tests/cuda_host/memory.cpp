@@ -101,9 +101,11 @@ cudaError_t set(void* to, int value, std::size_t bytes, cudaStream_t stream) {
 template <class Visit> void for_device_memory(const Visit& visit) {
     if (!has_address_sanitizer()) return;
     for (const auto& [address, found] : state().allocations)
-        if (found.where == place::device) // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses are keys of
-                                          // a map that is ordered by them
-            visit(reinterpret_cast<const void*>(address), found.bytes);
+        if (found.where == place::device) {
+            // The addresses are keys of a map that is ordered by them.
+            const auto* start = reinterpret_cast<const void*>(address); // NOLINT(performance-no-int-to-ptr)
+            visit(start, found.bytes);
+        }
 }
 } // namespace
 
