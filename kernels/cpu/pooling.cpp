@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/float16.hpp"
 #include "kernels/cpu/parallel.hpp"
 
-#include <bit>
 #include <limits>
 
 namespace petnet::kernels::cpu {
@@ -93,12 +93,9 @@ template <typename T> class max_pool_gradient final : public operation {
 
 // The last planes are 7x7 and less than a hundredth of the step: plain loops, one image at a time.
 float value_of(float v) { return v; }
-float value_of(bf16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+float value_of(bf16 v) { return float_of_bfloat16(v.bits); }
 void assign(float& place, float v) { place = v; }
-void assign(bf16& place, float v) {
-    const auto bits = std::bit_cast<std::uint32_t>(v);
-    place.bits = static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
+void assign(bf16& place, float v) { place.bits = bfloat16_of_float(v); }
 
 template <typename T> class concat_pool final : public operation {
   public:
