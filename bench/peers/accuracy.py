@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+from worker import circumstances
+
 # row: (fastai's mean, its standard deviation over five seeds)
 FASTAI = {
     "error_rate, mean of the last three epochs": (0.2565, 0.0245),
@@ -40,7 +42,7 @@ parser.add_argument("program")
 parser.add_argument("seeds", nargs="*", type=int, default=list(range(1, 16)))
 parser.add_argument("--precision", default="fp32")
 parser.add_argument("--json", type=pathlib.Path)
-arguments = parser.parse_args()
+arguments = parser.parse_intermixed_args()  # options may stand between the program and the seeds
 
 runs = {seed: run(arguments.program, seed, arguments.precision) for seed in arguments.seeds}
 rows = {name: [] for name in FASTAI}
@@ -62,6 +64,6 @@ for name, values in rows.items():
     print(f"| {name} | {mean:.4f} | {deviation:.4f} | {their_mean} | {their_deviation} | {distance:+.2f} |")
 if arguments.json:
     version = subprocess.run([arguments.program, "--version"], capture_output=True, text=True).stdout.strip()
-    arguments.json.write_text(json.dumps({"petnet": version, "precision": arguments.precision, "epochs": runs}, indent=1),
-                              encoding="utf-8")
+    result = circumstances() | {"petnet": version, "precision": arguments.precision, "epochs": runs}
+    arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 sys.exit(0 if all_agree else 1)

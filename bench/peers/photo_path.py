@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """petnet's photo path against Pillow and torchvision's transforms: one thread each, the same files, taking turns.
 
-usage: photo_path.py PHOTO_PATH_PROGRAM FOLDER [ROUNDS]   (pip install pillow torch torchvision)
+usage: photo_path.py PHOTO_PATH_PROGRAM FOLDER [--rounds 7] [--json FILE]   (pip install pillow torch torchvision)
 
 Both read, decode, cut the centre square, resize it to 224 with anti-aliasing and normalise it into a float tensor.
 Prints a Markdown table of the medians over the rounds, and the ratio of each round's pair.
 """
+import argparse
 import json
 import pathlib
 import statistics
 import subprocess
-import sys
 import time
 
 import PIL
@@ -19,8 +19,15 @@ import torchvision
 from PIL import Image
 from torchvision import transforms
 
-program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 7
+from worker import circumstances
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("program")
+parser.add_argument("folder", type=pathlib.Path)
+parser.add_argument("--rounds", type=int, default=7)
+parser.add_argument("--json", type=pathlib.Path)
+arguments = parser.parse_args()
+program, folder, rounds = arguments.program, arguments.folder, arguments.rounds
 folder = folder / "images" if (folder / "images").is_dir() else folder
 files = sorted(path for path in folder.rglob("*.jpg"))
 size = 224
@@ -65,3 +72,8 @@ for name, values in [
 print("\npetnet, milliseconds a photograph: " + ", ".join(
     f"{key[:-3]} {median([o[key] for o in ours]):.3f}" for key in ours[0] if key.endswith("_ms")
 ))
+if arguments.json:
+    result = circumstances() | {"photographs": len(files), "size": size, "pillow": PIL.__version__,
+                                "torchvision": torchvision.__version__, "petnet": ours, "pillow_images_per_second": theirs,
+                                "ratio": {"median": median(ratios), "least": min(ratios), "most": max(ratios)}}
+    arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -12,13 +12,12 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import sys
 import time
 
-from worker import Worker, commit, freeze, make_network, make_optimizer
+from worker import Worker, circumstances, freeze, make_network, make_optimizer
 
 PHASES = ["frozen", "unfrozen", "evaluation"]
 
@@ -59,11 +58,9 @@ def torch_worker(phase, layout, batch, size, threads):
 
 
 def compare(options):
-    result = {"date": time.strftime("%Y-%m-%d"), "device": cpu_name(), "threads": options.threads,
-              "batch": options.batch, "size": options.size, "command": " ".join(sys.argv), "phases": {}}
     import torch
-    result["torch"] = torch.__version__
-    result["commit"] = commit()
+    result = circumstances() | {"threads": options.threads, "batch": options.batch, "size": options.size,
+                                "command": " ".join(sys.argv), "torch": torch.__version__, "phases": {}}
     for phase in PHASES:
         shape = [str(options.batch), str(options.size)]
         threads = {"OMP_NUM_THREADS": str(options.threads)}
@@ -84,13 +81,6 @@ def compare(options):
                    "peak_rss_mb": worker.finish()["peak_rss_mb"]}
             for name, worker in workers.items()}
     return result
-
-
-def cpu_name():
-    for line in open("/proc/cpuinfo", encoding="utf-8"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def table(result):

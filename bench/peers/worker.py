@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the comparisons of training steps share: PyTorch's network, and competitors as processes that take turns."""
+"""What the comparisons share: PyTorch's network, competitors as processes that take turns, where and when it was."""
 import json
 import os
 import pathlib
+import platform
 import queue
 import subprocess
 import threading
+import time
 
 
 def make_network():
@@ -48,6 +50,18 @@ def commit():
         return described.stdout.strip()
     bundled = root / "COMMIT"
     return bundled.read_text(encoding="utf-8").strip() if bundled.is_file() else "unknown"
+
+
+def cpu_name():
+    for line in open("/proc/cpuinfo", encoding="utf-8"):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def circumstances():
+    """What a result's file says of where it comes from."""
+    return {"date": time.strftime("%Y-%m-%d"), "device": cpu_name(), "processors": os.cpu_count(), "commit": commit()}
 
 
 class Failed(Exception):
