@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
@@ -145,8 +144,6 @@ run_folder::run_folder(fs::path folder, const std::string& resume, std::string i
     if (error) cannot_write(folder_, error.message());
     if (!moved_to_.empty()) lock_.reset(); // that one is of the folder moved
     if (!lock_) lock_.emplace(folder_);
-    // Root may write anywhere but on a read-only file system; the first real write would come after an epoch.
-    if (::access(folder_.c_str(), W_OK) != 0) cannot_write(folder_, std::strerror(errno));
     if (!metrics.empty())
         write_file_atomically(metrics_file(), [&](const byte_sink& sink) { sink(metrics); });
     if (in_place) {

@@ -147,6 +147,14 @@ TEST_F(folders, the_output_belongs_to_somebody_else) {
     const outcome result = run(training(data, "closed/o"), nobody);
     EXPECT_TRUE(refused(result, 4, {at("closed/o"), "ermission denied"}));
     fs::permissions(at("closed"), fs::perms::owner_all);
+
+    // Where all folders are there already, the first file is refused: before a step is made.
+    fs::create_directories(at("shown/checkpoint"));
+    const fs::perms readable =
+        fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec;
+    fs::permissions(at("shown"), readable);
+    EXPECT_TRUE(refused(run(training(data, "shown"), nobody), 4, {at("shown"), "ermission denied"}));
+    fs::permissions(at("shown"), fs::perms::owner_all);
 }
 
 // A checkpoint has 262 MB, the model 87 MB, and so has the checkpoint of the end.
