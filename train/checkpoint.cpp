@@ -4,6 +4,7 @@
 #include "base/errors.hpp"
 #include "model/model_file.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -77,6 +78,19 @@ checkpoint read_checkpoint(const std::filesystem::path& file) {
         throw input_error(file.string() + " is no checkpoint of this version of petnet: " + e.what());
     }
     return result;
+}
+
+void require_position(const training_position& at, const std::vector<training_phase>& phases,
+                      std::int64_t steps_per_epoch, const std::filesystem::path& file) {
+    const auto here = phases.begin() + std::min<std::int64_t>(at.phase, std::ssize(phases));
+    const bool at_end = here == phases.end();
+    std::int64_t epochs_before = 0;
+    for (auto phase = phases.begin(); phase != here; ++phase) epochs_before += phase->epochs;
+    const bool within = at_end ? at.phase == std::ssize(phases) && at.epoch == 0 && at.step_in_epoch == 0
+                               : at.epoch < here->epochs && at.step_in_epoch <= steps_per_epoch;
+    const std::int64_t of_phase = within ? at.epoch * steps_per_epoch + at.step_in_epoch : 0;
+    if (!within || at.step != epochs_before * steps_per_epoch + of_phase || at.train_loss.count != of_phase)
+        throw input_error(file.string() + " is damaged: it says to continue where this run has no step");
 }
 
 void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace petnet::train {
 
@@ -32,6 +33,11 @@ struct checkpoint {
 // input_error where the file is no checkpoint; what it says of its place is whole and not negative, but not
 // checked against any run.
 [[nodiscard]] checkpoint read_checkpoint(const std::filesystem::path& file);
+
+// input_error naming `file`, where the position comes from, unless a run of these phases passes by it: their
+// end, or a step within one of them with the counts that belong to it.
+void require_position(const training_position& at, const std::vector<training_phase>& phases,
+                      std::int64_t steps_per_epoch, const std::filesystem::path& file);
 
 // Replaces the file whole, so that a reader finds the old one or the new one; environment_error.
 void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,

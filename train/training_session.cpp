@@ -6,7 +6,6 @@
 #include "model/model_file.hpp"
 #include "train/metrics_log.hpp"
 
-#include <algorithm>
 #include <array>
 #include <ctime>
 #include <utility>
@@ -37,20 +36,6 @@ class observers final : public observer {
     }
     std::array<observer*, 3> all_;
 };
-
-// A checkpoint is a file from outside like any other.
-void require_position(const training_position& at, const std::vector<training_phase>& phases,
-                      std::int64_t steps_per_epoch, const std::filesystem::path& file) {
-    const auto here = phases.begin() + std::min<std::int64_t>(at.phase, std::ssize(phases));
-    const bool at_end = here == phases.end();
-    std::int64_t epochs_before = 0;
-    for (auto phase = phases.begin(); phase != here; ++phase) epochs_before += phase->epochs;
-    const bool within = at_end ? at.phase == std::ssize(phases) && at.epoch == 0 && at.step_in_epoch == 0
-                               : at.epoch < here->epochs && at.step_in_epoch <= steps_per_epoch;
-    const std::int64_t of_phase = within ? at.epoch * steps_per_epoch + at.step_in_epoch : 0;
-    if (!within || at.step != epochs_before * steps_per_epoch + of_phase || at.train_loss.count != of_phase)
-        throw input_error(file.string() + " is damaged: it says to continue where this run has no step");
-}
 
 std::string now_utc() {
     const std::time_t now = std::time(nullptr);

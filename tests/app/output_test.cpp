@@ -41,7 +41,7 @@ TEST_F(output, printed_as_fastai_prints_it) {
     }
     EXPECT_EQ((result.out + result.err).find('\r'), std::string::npos) << "a bar where there is no terminal";
     EXPECT_EQ((result.out + result.err).find('\033'), std::string::npos);
-    for (const char* part : {"16 to train, 4 to validate", "cat, dog", "Weights   random", "Device    "})
+    for (const char* part : {"16 to train, 4 to validate", "cat, dog", "Weights   embedded", "Device    "})
         EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.err;
 
     const outcome quiet = run(training(photographs("e"), "q", {"--quiet", "--epochs", "0"}));
@@ -109,7 +109,7 @@ TEST_F(output, metrics) {
 
 TEST_F(output, run_record) {
     const std::string data = photographs("d");
-    const outcome result = run(training(data, "o", {"--seed", "3"}));
+    const outcome result = run(training(data, "o", {"--seed", "3", "--weights", "random"}));
     ASSERT_EQ(result.code, 0) << result.err;
     const nlohmann::json record = record_of("o");
     EXPECT_EQ(record.at("status"), "finished");
@@ -155,9 +155,10 @@ TEST_F(output, model_file) {
               (std::vector<std::int64_t>{static_cast<std::int64_t>(classes.size()), 512}));
     EXPECT_EQ(file.find("head.fc1.weight")->shape, (std::vector<std::int64_t>{512, 1024}));
     // It is a start for another training, with its head for the same classes.
-    arguments words = training(at("d"), "p", {"--labels", "breed", "--epochs", "0", "--valid-pct", "0.5"});
-    *std::find(words.begin(), words.end(), "random") = at("o/model.safetensors");
-    EXPECT_EQ(run(words).code, 0);
+    const outcome next = run(training(at("d"), "p",
+                                      {"--labels", "breed", "--epochs", "0", "--valid-pct", "0.5",
+                                       "--weights", at("o/model.safetensors")}));
+    EXPECT_EQ(next.code, 0) << next.err;
 }
 
 TEST_F(output, the_list_of_validation_photographs_gives_the_same_run) {
@@ -189,11 +190,9 @@ TEST_F(output, on_the_reference_device) {
 }
 
 TEST_F(output, two_backends_side_by_side_agree) {
-    arguments words = training(
+    const outcome result = run(training(
         photographs("d", 6), "o",
-        {"--device", "check:cpu,reference", "--epochs", "0", "--batch-size", "2", "--valid-pct", "0.4"});
-    *std::find(words.begin(), words.end(), "random") = "embedded";
-    const outcome result = run(words);
+        {"--device", "check:cpu,reference", "--epochs", "0", "--batch-size", "2", "--valid-pct", "0.4"}));
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.err.find("Warning"), std::string::npos) << result.err;
 }

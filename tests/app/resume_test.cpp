@@ -58,14 +58,13 @@ TEST_F(resume, two_runs_give_the_same_bits) {
     for (const char* precision : {"fp32", "auto"}) {
         const std::string a = std::string("a_") + precision, b = std::string("b_") + precision;
         for (const std::string& output : {a, b}) {
-            arguments words = training(data, output);
-            *std::find(words.begin(), words.end(), "fp32") = precision;
-            const outcome result = run(words);
+            const outcome result =
+                run(training(data, output, {"--precision", precision, "--weights", "random"}));
             ASSERT_EQ(result.code, 0) << result.err;
         }
         expect_same_run(b, a);
     }
-    ASSERT_EQ(run(training(data, "other", {"--seed", "43"})).code, 0);
+    ASSERT_EQ(run(training(data, "other", {"--seed", "43", "--weights", "random"})).code, 0);
     EXPECT_FALSE(model_of("other") == model_of("a_fp32")) << "the seed changes nothing";
 }
 
@@ -205,6 +204,7 @@ TEST_F(resume, from_a_checkpoint_file) {
     EXPECT_FALSE(fs::exists(at("q")));
 }
 
+// What else a checkpoint may lie about: tests/train/checkpoint_test.cpp.
 TEST_F(resume, a_checkpoint_that_lies_about_its_place_is_refused) {
     const std::string data = photographs("d", 8);
     const arguments words = training(data, "o", {"--epochs", "3"});
@@ -212,26 +212,8 @@ TEST_F(resume, a_checkpoint_that_lies_about_its_place_is_refused) {
     const fs::path file = at("o/checkpoint/state.safetensors");
     const petnet::model::weight_file state = petnet::model::read_weight_file(file);
     const auto info = nlohmann::json::parse(state.metadata.at("petnet.checkpoint"));
-    const std::uint64_t beyond = std::uint64_t{1} << 63;
-    const std::vector<std::pair<const char*, nlohmann::json>> lies{
-        {"phase", 99},
-        {"phase", -1},
-        {"phase", 2}, // the end, but for the rest
-        {"epoch", 1000},
-        {"epoch", -5},
-        {"epoch", std::int64_t{1} << 62},
-        {"epoch", beyond},
-        {"step_in_epoch", 1'000'000},
-        {"step_in_epoch", 0.5},
-        {"step", info.at("step").get<std::int64_t>() + 1},
-        {"step", 1e300},
-        {"step", "many"},
-        {"train_loss_count", 1000},
-        {"train_loss_average", "high"},
-        {"metrics_bytes", -1},
-        {"metrics_bytes", 1e300},
-        {"metrics_bytes", beyond}};
-    for (const auto& [key, value] : lies) {
+    for (const auto& [key, value] : std::vector<std::pair<const char*, nlohmann::json>>{
+             {"epoch", -5}, {"step", info.at("step").get<std::int64_t>() + 1}}) {
         auto lie = info;
         lie[key] = value;
         petnet::model::write_safetensors(file, state.tensors, {{"petnet.checkpoint", lie.dump()}});

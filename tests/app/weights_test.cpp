@@ -24,10 +24,7 @@ class weights : public work_folder {
     }
     void expect_refused(const std::string& file, const std::vector<std::string>& parts) {
         if (!fs::exists(at("d"))) photographs("d", 8);
-        arguments words = training(at("d"), "o");
-        words.insert(words.end(), {"--epochs", "0"});
-        *std::find(words.begin(), words.end(), "random") = file;
-        const outcome result = run(words);
+        const outcome result = run(training(at("d"), "o", {"--epochs", "0", "--weights", file}));
         EXPECT_TRUE(refused(result, 3, parts)) << file;
         EXPECT_FALSE(fs::exists(at("o")));
         expect_peak_below(result, 500);
@@ -108,17 +105,15 @@ TEST_F(weights, what_has_no_place_is_told) {
     std::vector<weight_tensor> more = all.tensors;
     const std::vector<float> values(6);
     more.push_back(petnet::model::float32_tensor("auxiliary.weight", {2, 3}, values));
-    arguments words = training(photographs("d", 8), "o", {"--epochs", "0"});
-    *std::find(words.begin(), words.end(), "random") = save("more.safetensors", more);
-    const outcome result = run(words);
+    const outcome result = run(
+        training(photographs("d", 8), "o", {"--epochs", "0", "--weights", save("more.safetensors", more)}));
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_NE(result.err.find("Warning: "), std::string::npos);
     EXPECT_NE(result.err.find("auxiliary.weight"), std::string::npos) << result.err;
 }
 
 TEST_F(weights, imagenet_without_a_network_says_what_to_do) {
-    arguments words = training(photographs("d", 8), "o");
-    *std::find(words.begin(), words.end(), "random") = "imagenet";
+    const arguments words = training(photographs("d", 8), "o", {"--weights", "imagenet"});
     const surroundings nowhere{.environment = {{"PETNET_CACHE_DIR", at("cache")}}};
     EXPECT_TRUE(refused(run(words, nowhere), 4, {"ImageNet weights", at("cache"), "--weights embedded"}));
 }
