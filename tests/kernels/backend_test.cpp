@@ -10,7 +10,7 @@
 
 // The address sanitizer would end the program where an allocation fails.
 extern "C" [[gnu::visibility("default")]] const char*
-__asan_default_options() { // NOLINT(bugprone-reserved-identifier): its name
+__asan_default_options() { // NOLINT(clang-diagnostic-reserved-identifier): its name
     return "allocator_may_return_null=1";
 }
 
