@@ -40,7 +40,7 @@ void check(const train_options& options) {
     require(options.recipe == "basic", "--recipe must be basic (the augmented recipe is not built yet)");
     require(options.epochs >= 0 && options.freeze_epochs >= 0,
             "--epochs and --freeze-epochs must not be negative");
-    require(options.lr > 0 && options.lr < 100, "--lr must be above 0");
+    require(options.lr > 0 && options.lr < 100, "--lr must be above 0 and below 100");
     constexpr std::int64_t most_epochs = 1'000'000; // their steps can be counted in 64 bits
     require(options.epochs <= most_epochs && options.freeze_epochs <= most_epochs,
             "--epochs and --freeze-epochs must not exceed 1000000");

@@ -92,6 +92,7 @@ TEST_F(command_line, bad_numbers) {
     }
     EXPECT_TRUE(refused(run({"train", "--epochs", "0", "--freeze-epochs", "0"}), 2, {"nothing to train"}));
     EXPECT_TRUE(refused(run({"train", "--epochs"}), 2, {"--epochs"}));
+    EXPECT_TRUE(refused(run({"train", "--lr", "200"}), 2, {"--lr", "below 100"}));
 }
 
 TEST_F(command_line, devices) {
