@@ -19,6 +19,7 @@ context::context(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(eng
     };
     native_bf16_ = has(dnnl::cpu_isa::avx512_core_bf16);
     matrix_bf16_ = has(dnnl::cpu_isa::avx512_core_amx);
+    fast_bf16_ = matrix_bf16_ || (native_bf16_ && __builtin_cpu_is("amd") != 0);
     omp_set_num_threads(threads_);
 }
 

@@ -25,9 +25,10 @@ class context {
     [[nodiscard]] int threads() const noexcept { return threads_; }
 
     [[nodiscard]] bool native_bf16() const noexcept { return native_bf16_; }
-    [[nodiscard]] bool matrix_bf16() const noexcept {
-        return matrix_bf16_;
-    } // AMX: many times faster than f32
+    // bf16 steps take less time than f32 ones: with AMX, many times less, and with AVX-512's own bf16 on
+    // AMD's processors (oneDNN 2.6, ResNet-34, AMD EPYC with avx512_bf16: a step of 32 photographs 1.05 s
+    // against 1.68 s). On Intel's without AMX they take more (240 against 380 GFLOP/s in the convolutions).
+    [[nodiscard]] bool fast_bf16() const noexcept { return fast_bf16_; }
 
     [[nodiscard]] std::uint32_t activation_layout(dtype type, std::int64_t channels) const noexcept;
     [[nodiscard]] tensor_desc convolution_weights(const convolution_shape& shape, dtype activations);
@@ -39,7 +40,7 @@ class context {
     dnnl::engine engine_;
     dnnl::stream stream_;
     int threads_;
-    bool native_bf16_ = false, matrix_bf16_ = false;
+    bool native_bf16_ = false, matrix_bf16_ = false, fast_bf16_ = false; // matrix: AMX
     struct weights_layout {
         shape dims;
         std::int64_t stride, padding;

@@ -50,6 +50,10 @@ class backend_test : public ::testing::TestWithParam<std::string> {
     std::unique_ptr<backend> backend_ = make_backend(GetParam());
 };
 
+TEST_P(backend_test, takes_a_type_that_it_has_as_its_fastest) {
+    EXPECT_TRUE(backend_->supports(backend_->fastest())) << name_of(backend_->fastest());
+}
+
 TEST_P(backend_test, values_come_back_in_row_major_order_from_every_layout) {
     for (const dtype type : {dtype::f32, dtype::bf16}) {
         if (!backend_->supports(type)) continue;
