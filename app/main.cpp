@@ -32,12 +32,14 @@ int run(int argc, char** argv) {
     program.set_version_flag("--version", "petnet " + version());
     program.require_subcommand(1);
     program.failure_message(CLI::FailureMessage::simple);
-    program.footer("Start with `petnet train`: without options it trains on the embedded sample, offline.\n"
-                   "`petnet COMMAND --help` explains a command.\n"
-                   "Exit codes: 0 done, 2 wrong usage, 3 bad input, 4 the machine or network failed,\n"
-                   "            130 or 143 interrupted with a checkpoint saved, 70 a bug in petnet.");
+    program.footer(
+        "Start with `petnet train`: without options it trains on the embedded sample, offline.\n"
+        "`petnet COMMAND --help` explains a command.\n"
+        "Exit codes: 0 done, 2 wrong usage, 3 bad input, 4 the machine or network failed,\n"
+        "            130 or 143 interrupted (train: with a checkpoint saved), 70 a bug in petnet.");
     app::exit_status status;
     app::add_train(program, status);
+    app::add_lr_find(program, status);
     app::add_inspect(program, status);
     app::add_doctor(program, status);
     app::parse(program, argc, argv);

@@ -6,14 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/core.h>
-#include <unistd.h>
 
 namespace petnet::app {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto quiet_interval = 30s; // between signs of life where there is no bar
 
 std::string joined(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 6;
@@ -31,9 +26,12 @@ std::string clock_text(double seconds) {
                      : fmt::format("{:02}:{:02}", minutes, all % 60);
 }
 
-progress::progress(bool quiet) : quiet_(quiet), terminal_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
-
-progress::~progress() { erase_bar(); }
+void tell_inputs(const train::run_summary& s) {
+    tell("Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
+    tell("Classes   {}: {}\n", s.classes.size(), joined(s.classes));
+    tell("Weights   {}\n", s.weights);
+    tell("Device    {}, {}\n", s.device, s.precision);
+}
 
 void progress::on_start(const train::run_summary& s) {
     epochs_ = s.epochs;
@@ -43,10 +41,7 @@ void progress::on_start(const train::run_summary& s) {
     if (s.broken > 0)
         on_warning(fmt::format("{} photographs are broken and were left out; run.json names them", s.broken));
     if (quiet_) return;
-    tell("Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
-    tell("Classes   {}: {}\n", s.classes.size(), joined(s.classes));
-    tell("Weights   {}\n", s.weights);
-    tell("Device    {}, {}\n", s.device, s.precision);
+    tell_inputs(s);
     tell("Guessing  the larger class would score an error_rate of {:.3f}\n", s.guess_error);
     if (s.resumed && s.resumed_epoch >= s.epochs)
         tell("Resuming  after the last epoch: only the model is still to be written\n");
@@ -55,7 +50,7 @@ void progress::on_start(const train::run_summary& s) {
 }
 
 void progress::on_phase(const train::training_phase& phase) {
-    erase_bar();
+    bar_.erase();
     if (!quiet_)
         tell("{}\n",
              phase.kind == model::phase::frozen
@@ -72,47 +67,24 @@ void progress::on_step(const train::step_report& step) {
     const std::string rest =
         fmt::format("{}/{}  loss {:.4f}  {:.0f} img/s  {} left", step.step_in_epoch + 1, step.steps_in_epoch,
                     step.loss, images_per_second_, clock_text(step.seconds_left));
-    bar(fmt::format("epoch {}/{}", step.epoch + 1, epochs_),
-        static_cast<double>(step.step_in_epoch + 1) / static_cast<double>(step.steps_in_epoch), rest);
+    bar_.show(fmt::format("epoch {}/{}", step.epoch + 1, epochs_),
+              static_cast<double>(step.step_in_epoch + 1) / static_cast<double>(step.steps_in_epoch), rest);
 }
 
 void progress::on_validation(std::int64_t done, std::int64_t batches) {
-    bar("validating", static_cast<double>(done) / static_cast<double>(batches),
-        fmt::format("{}/{}", done, batches));
+    bar_.show("validating", static_cast<double>(done) / static_cast<double>(batches),
+              fmt::format("{}/{}", done, batches));
 }
 
 void progress::on_epoch(const train::epoch_report& e) {
-    erase_bar();
+    bar_.erase();
     tell_result("{:<5}  {:<10.6f}  {:<10.6f}  {:<10.6f}  {}\n", e.epoch, e.train_loss, e.validation.loss,
                 e.validation.error_rate, clock_text(e.seconds));
 }
 
 void progress::on_warning(std::string_view line) {
-    erase_bar();
+    bar_.erase();
     tell("Warning: {}\n", line);
-}
-
-void progress::bar(const std::string& what, double fraction, const std::string& rest) {
-    if (quiet_) return;
-    if (!terminal_) {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_line_ < quiet_interval) return;
-        last_line_ = now;
-        tell("{}: {}\n", what, rest);
-        return;
-    }
-    constexpr int width = 20;
-    const int full = static_cast<int>(std::lround(fraction * width));
-    // Erase to the end of the line, so that a shorter line leaves nothing of a longer one.
-    tell("\r{} [{:-<{}}{:<{}}] {}\033[K", what, std::string(static_cast<std::size_t>(full), '#'), full, "",
-         width - full, rest);
-    bar_shown_ = true;
-}
-
-void progress::erase_bar() {
-    if (!bar_shown_) return;
-    tell("\r\033[K");
-    bar_shown_ = false;
 }
 
 } // namespace petnet::app

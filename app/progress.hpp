@@ -3,9 +3,10 @@
 // terminal a progress bar (standard error).
 #pragma once
 
+#include "app/progress_bar.hpp"
 #include "train/run.hpp"
 
-#include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace petnet::app {
@@ -13,8 +14,7 @@ namespace petnet::app {
 class progress final : public train::run_observer {
   public:
     // quiet: only the table and warnings.
-    explicit progress(bool quiet);
-    ~progress() override;
+    explicit progress(bool quiet) : quiet_(quiet), bar_(quiet) {}
 
     void on_start(const train::run_summary& summary) override;
     void on_phase(const train::training_phase& phase) override;
@@ -24,14 +24,14 @@ class progress final : public train::run_observer {
     void on_warning(std::string_view line) override;
 
   private:
-    void bar(const std::string& what, double fraction, const std::string& rest);
-    void erase_bar();
-
-    bool quiet_, terminal_, bar_shown_ = false;
+    bool quiet_;
+    progress_bar bar_;
     std::int64_t epochs_ = 0;
     double images_per_second_ = 0; // running mean
-    std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
 };
+
+// Data, classes, weights and device, a line each.
+void tell_inputs(const train::run_summary& summary);
 
 // "01:05", "1:02:03"
 [[nodiscard]] std::string clock_text(double seconds);

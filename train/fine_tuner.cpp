@@ -2,7 +2,8 @@
 #include "train/fine_tuner.hpp"
 
 #include "base/errors.hpp"
-#include "base/random.hpp"
+#include "data/loader.hpp"
+#include "train/epoch_steps.hpp"
 
 #include <algorithm>
 #include <array>
@@ -30,73 +31,34 @@ struct fine_tuner::plans {
     model::plan training, evaluation;
     kernels::device_memory memory;
 
-    plans(const fine_tuner& owner, model::phase kind)
-        : training(owner.setup_.parameters, owner.setup_.network, owner.plan_options(kind)),
-          evaluation(owner.setup_.parameters, owner.setup_.network,
-                     owner.plan_options(model::phase::evaluation)),
-          memory(owner.device_.allocate(std::max(training.memory_bytes(), evaluation.memory_bytes()))) {
-        training.bind(memory.get());
-        evaluation.bind(memory.get());
-    }
-
-    // Says which batch would fit where this one does not: a plan's memory grows with its photographs.
-    static std::unique_ptr<plans> make(const fine_tuner& owner, model::phase kind) {
-        try {
-            return std::make_unique<plans>(owner, kind);
-        } catch (const kernels::out_of_device_memory& e) {
-            const auto batch = static_cast<double>(owner.setup_.batch_size);
-            const auto fits = static_cast<std::int64_t>(batch * 0.9 * static_cast<double>(e.free()) /
-                                                        static_cast<double>(e.needed()));
-            throw environment_error(std::string(e.what()) + " for batches of " +
-                                    std::to_string(owner.setup_.batch_size) + " photographs: " +
-                                    (fits >= 2 ? "try --batch-size " + std::to_string(fits)
-                                               : "free some of it, or use --device cpu"));
-        }
-    }
+    plans(const training_setup& setup, model::phase kind)
+        : training(setup.parameters, setup.network, plan_options(setup, kind)),
+          evaluation(setup.parameters, setup.network, plan_options(setup, model::phase::evaluation)),
+          memory(bind_together(setup, {&training, &evaluation})) {}
 };
 
-std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size) {
-    if (batch_size < 2)
-        throw usage_error(
-            "--batch-size must be at least 2: batch normalisation needs more than one photograph");
-    const std::size_t steps =
-        data::batch_count(data::pass::train, photographs, static_cast<std::size_t>(batch_size));
-    if (steps == 0)
-        throw usage_error("the " + std::to_string(photographs) +
-                          " training photographs do not fill one batch of " + std::to_string(batch_size) +
-                          ": choose a smaller --batch-size");
-    return static_cast<std::int64_t>(steps);
-}
-
-fine_tuner::fine_tuner(fine_tune_setup setup, observer& listener)
+fine_tuner::fine_tuner(training_setup setup, std::vector<training_phase> phases, observer& listener)
     : setup_(std::move(setup)),
+      phases_(std::move(phases)),
       listener_(listener),
       device_(setup_.parameters.device()),
       steps_per_epoch_(steps_per_epoch(setup_.split.train.size(), setup_.batch_size)) {}
 
 std::int64_t fine_tuner::epochs() const {
     std::int64_t count = 0;
-    for (const training_phase& phase : setup_.phases) count += phase.epochs;
+    for (const training_phase& phase : phases_) count += phase.epochs;
     return count;
-}
-
-model::plan_options fine_tuner::plan_options(model::phase kind) const {
-    return {.kind = kind,
-            .batch = setup_.batch_size,
-            .height = setup_.image_size,
-            .width = setup_.image_size,
-            .activations = setup_.activations};
 }
 
 bool fine_tuner::run(training_position& position, const hooks& calls) {
     std::int64_t run_epoch = 0;
-    for (std::int64_t i = 0; i < static_cast<std::int64_t>(setup_.phases.size()); ++i) {
-        const training_phase& phase = setup_.phases[static_cast<std::size_t>(i)];
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(phases_.size()); ++i) {
+        const training_phase& phase = phases_[static_cast<std::size_t>(i)];
         if (i < position.phase) {
             run_epoch += phase.epochs;
             continue;
         }
-        const std::unique_ptr<plans> phase_plans = plans::make(*this, phase.kind);
+        plans phase_plans(setup_, phase.kind);
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -105,8 +67,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
         for (run_epoch += position.epoch; position.epoch < phase.epochs; ++run_epoch) {
             const stopwatch watch;
             epoch_report report{.epoch = run_epoch, .phase = phase.kind};
-            if (!train_epoch(position, phase_plans->training, run_epoch, calls, report) ||
-                !validate(phase_plans->evaluation, calls, report)) {
+            if (!train_epoch(position, phase_plans.training, run_epoch, calls, report) ||
+                !validate(phase_plans.evaluation, calls, report)) {
                 calls.checkpoint(position, false);
                 return false;
             }
@@ -118,76 +80,45 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             if (position.epoch < phase.epochs) calls.checkpoint(position, true);
         }
         position = {.phase = i + 1, .step = position.step};
-        if (position.phase < static_cast<std::int64_t>(setup_.phases.size()))
-            calls.checkpoint(position, true);
+        if (position.phase < static_cast<std::int64_t>(phases_.size())) calls.checkpoint(position, true);
     }
     return true;
 }
 
 bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
                              const hooks& calls, epoch_report& report) {
-    const training_phase& phase = setup_.phases[static_cast<std::size_t>(position.phase)];
-    const auto epoch = static_cast<std::uint64_t>(run_epoch);
-    data::loader loader(setup_.photos, setup_.labels,
-                        data::epoch_order(setup_.split.train, setup_.seed, epoch), data::pass::train,
-                        {.batch_size = static_cast<std::size_t>(setup_.batch_size),
-                         .seed = setup_.seed,
-                         .epoch = epoch,
-                         .first_batch = static_cast<std::size_t>(position.step_in_epoch),
-                         .threads = setup_.loader_threads});
+    const training_phase& phase = phases_[static_cast<std::size_t>(position.phase)];
     const stopwatch epoch_watch;
     const std::int64_t first_step = position.step_in_epoch;
     stopwatch step_watch;
-    struct started_step {
-        hyperparameters hyper;
-        std::size_t images = 0;
-        float loss = 0;
-        kernels::work_mark done = 0;
+    const auto settings = [&](std::int64_t step_in_epoch) {
+        const std::int64_t done = position.epoch * steps_per_epoch_ + step_in_epoch;
+        return step_settings{phase.at(done, phase.epochs * steps_per_epoch_), done + 1};
     };
-    const auto finish = [&](started_step& step) {
-        device_.wait(step.done);
-        position.train_loss.add(static_cast<double>(step.loss));
-        const std::int64_t in_epoch = position.step_in_epoch++;
-        const double per_step = epoch_watch.seconds() / static_cast<double>(in_epoch - first_step + 1);
+    const auto finish = [&](const finished_step& step) {
+        position.train_loss.add(step.loss);
+        ++position.step_in_epoch;
+        const double per_step =
+            epoch_watch.seconds() / static_cast<double>(position.step_in_epoch - first_step);
         listener_.on_step(
             {.step = position.step++,
              .phase = phase.kind,
              .epoch = run_epoch,
-             .step_in_epoch = in_epoch,
+             .step_in_epoch = step.step_in_epoch,
              .steps_in_epoch = steps_per_epoch_,
-             .loss = static_cast<double>(step.loss),
+             .loss = step.loss,
              .hyper = step.hyper,
              .images_per_second = static_cast<double>(step.images) / step_watch.seconds(),
              .seconds_left = per_step * static_cast<double>(steps_per_epoch_ - position.step_in_epoch)});
         step_watch = {};
     };
-
-    // A device works on one step while the next is prepared for it. Which step is which is a matter of place:
-    // reads in flight hold the address of their started_step.
-    std::array<started_step, 2> steps;
-    bool under_way = false, stopped = false;
-    std::size_t current = 0;
-    data::photo_batch batch;
-    for (std::int64_t started = first_step; !stopped && loader.next(batch); ++started, current ^= 1U) {
-        listener_.on_step_begin();
-        started_step& step = steps[current];
-        const std::int64_t done = position.epoch * steps_per_epoch_ + started;
-        step.hyper = phase.at(done, phase.epochs * steps_per_epoch_);
-        step.images = batch.count;
-        upload(plan, batch);
-        upload_row_keys(plan, batch, run_epoch);
-        device_.upload(plan.settings(), adam_settings(step.hyper, done + 1));
-        plan.execute();
-        device_.read_later(plan.loss(), std::span<float>(&step.loss, 1));
-        step.done = device_.mark();
-        if (under_way) finish(steps[current ^ 1U]);
-        under_way = !device_.reached(step.done);
-        if (!under_way) finish(step);
-        stopped = calls.stop_requested();
-    }
-    if (under_way) finish(steps[current ^ 1U]);
-    report.seconds_waited = loader.seconds_waited();
-    return !stopped;
+    const epoch_outcome outcome = run_epoch_steps(setup_, plan, run_epoch, first_step,
+                                                  {.settings = settings,
+                                                   .begin = [&] { listener_.on_step_begin(); },
+                                                   .finish = finish,
+                                                   .stop_requested = calls.stop_requested});
+    report.seconds_waited = outcome.seconds_waited;
+    return !outcome.stopped;
 }
 
 bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& report) {
@@ -215,7 +146,7 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
         listener_.on_validation(++done, static_cast<std::int64_t>(loader.batches()));
     };
 
-    std::array<started_batch, 2> batches; // as the steps of train_epoch
+    std::array<started_batch, 2> batches; // as the steps of run_epoch_steps
     for (started_batch& started : batches) started.row_loss.resize(rows), started.predictions.resize(rows);
     bool under_way = false, stopped = false;
     std::size_t current = 0;
@@ -224,7 +155,7 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
         // The last batch fills the first rows; the others are black and counted nowhere.
         batch.pixels.resize(batch.pixels.size() / batch.count * rows);
         batch.labels.resize(rows);
-        upload(plan, batch);
+        upload(device_, plan, batch);
         plan.execute();
         started.count = batch.count;
         started.labels = batch.labels;
@@ -252,21 +183,6 @@ std::string fine_tuner::first_broken() const {
         for (const data::broken_photo& photo : broken)
             if (photo.name == setup_.photos.folder().photos[index].name) return photo.reason;
     return "none of them is there";
-}
-
-void fine_tuner::upload(model::plan& plan, const data::photo_batch& batch) const {
-    device_.upload_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
-    device_.upload_bytes(plan.target(), std::as_bytes(std::span(batch.labels)));
-}
-
-void fine_tuner::upload_row_keys(model::plan& plan, const data::photo_batch& batch,
-                                 std::int64_t run_epoch) const {
-    const random_key key =
-        random_key(setup_.seed).child("dropout").child(static_cast<std::uint64_t>(run_epoch));
-    std::vector<std::uint64_t> keys;
-    for (const std::size_t index : batch.indices)
-        keys.push_back(key.child(setup_.photos.folder().photos[index].name).value());
-    device_.upload_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
 }
 
 } // namespace petnet::train

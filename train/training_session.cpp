@@ -111,7 +111,7 @@ run_result training_session::run(run_summary summary, const std::function<bool()
 }
 
 run_result training_session::train(run_summary summary, const std::function<bool()>& stop_requested) {
-    summary.epochs = epochs_of(parts_.setup.phases);
+    summary.epochs = epochs_of(parts_.phases);
     std::uint64_t metrics_bytes = 0;
     if (parts_.output.resumed()) metrics_bytes = parts_.output.resumed()->info.metrics_bytes;
     training_position position = restored(summary);
@@ -121,7 +121,7 @@ run_result training_session::train(run_summary summary, const std::function<bool
 
     first_step_clock clock(*this);
     observers all(clock, *metrics_, listener_);
-    fine_tuner tuner(parts_.setup, all);
+    fine_tuner tuner(parts_.setup, parts_.phases, all);
     const bool finished = tuner.run(
         position, {[&] {
                        tell_failed_checkpoint();
@@ -143,7 +143,7 @@ run_result training_session::train(run_summary summary, const std::function<bool
 training_position training_session::restored(run_summary& summary) {
     const run_folder& output = parts_.output;
     if (!output.resumed()) return {};
-    const std::vector<training_phase>& phases = parts_.setup.phases;
+    const std::vector<training_phase>& phases = parts_.phases;
     const training_position position = output.resumed()->info.position;
     const std::string file = output.resumed_from().string();
     require_position(position, phases,

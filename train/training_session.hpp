@@ -21,7 +21,8 @@ namespace petnet::train {
 class metrics_log;
 
 struct session_setup {
-    fine_tune_setup setup;
+    training_setup setup;
+    std::vector<training_phase> phases;
     run_folder& output;
     std::map<std::string, std::string> model_metadata;
     std::vector<std::string> validation_names;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/input_options.hpp"
+
+#include "app/command_line.hpp"
+#include "base/errors.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+#include <vector>
+
+namespace petnet::app {
+
+CLI::Option* with_environment(CLI::Option* option) {
+    std::string name = "PETNET_";
+    for (const char c : option->get_lnames().front())
+        name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return option->envname(name)->type_size(1);
+}
+
+void add_input_options(CLI::App& command, train::train_options& o) {
+    const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
+        return add_option(command, group, name, value, help);
+    };
+    add("Data", "--data", o.data, "folder of photographs; absent: the embedded sample (296 pets)")
+        ->option_text("DIR");
+    add("Data", "--labels", o.labels,
+        "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
+        "regex=RE (its "
+        "first group)");
+    add("Data", "--valid-pct", o.valid_pct, "part of the photographs to validate on");
+    add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
+        ->option_text("FILE")
+        ->excludes("--valid-pct");
+    add("Data", "--size", o.size, "side of the square that photographs are cut and resized to, in pixels");
+    add("Data", "--recipe", o.recipe, "basic: random square crops");
+    add("Data", "--max-bad-images", o.max_bad_images,
+        "part of the photographs that may be broken before the run stops");
+
+    add("Training", "--weights", o.weights,
+        "start: imagenet, embedded, random, or a file (safetensors or torch .pth); absent: embedded with the "
+        "sample, "
+        "else imagenet")
+        ->option_text("NAME|FILE");
+    add("Training", "--batch-size", o.batch_size, "photographs per step");
+    add("Training", "--seed", o.seed,
+        "of the split, the order, the crops, the head and dropout; same seed, same bits")
+        ->check([](const std::string& text) { // CLI11 would wrap what is negative, and cut what is too large
+            std::uint64_t number = 0;
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, number);
+            return stopped == end && error == std::errc()
+                       ? std::string()
+                       : "must be a whole number from 0 to " +
+                             std::to_string(std::numeric_limits<std::uint64_t>::max());
+        });
+
+    add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
+    add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32, bf16 or fp16");
+    command
+        .add_flag("--tf32", o.tf32,
+                  "fp32 on a GPU: convolutions on tensor cores, their inputs rounded to 11 bits of mantissa")
+        ->group("Machine")
+        ->envname("PETNET_TF32");
+    add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
+}
+
+void add_config_option(CLI::App& command, std::string& file) {
+    with_environment(command.add_option("--config", file, "settings file (TOML or INI): batch-size = 32"))
+        ->option_text("FILE")
+        ->group("Files");
+}
+
+void check_weights(const std::string& weights) {
+    const std::vector<std::string> names{"imagenet", "embedded", "random"};
+    std::error_code error;
+    if (weights.empty() || std::ranges::find(names, weights) != names.end() ||
+        std::filesystem::exists(weights, error))
+        return;
+    if (const std::string near = nearest(weights, names); !near.empty())
+        throw usage_error("--weights " + weights + ": no such file, did you mean " + near + "?");
+}
+
+} // namespace petnet::app

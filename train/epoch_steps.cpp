@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/epoch_steps.hpp"
+
+#include "base/random.hpp"
+
+#include <array>
+#include <span>
+#include <vector>
+
+namespace petnet::train {
+namespace {
+
+// Those of dropout.
+void upload_row_keys(const training_setup& setup, const model::plan& plan, const data::photo_batch& batch,
+                     std::int64_t run_epoch) {
+    const random_key key =
+        random_key(setup.seed).child("dropout").child(static_cast<std::uint64_t>(run_epoch));
+    std::vector<std::uint64_t> keys;
+    for (const std::size_t index : batch.indices)
+        keys.push_back(key.child(setup.photos.folder().photos[index].name).value());
+    setup.parameters.device().upload_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
+}
+
+} // namespace
+
+void upload(kernels::backend& device, const model::plan& plan, const data::photo_batch& batch) {
+    device.upload_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
+    device.upload_bytes(plan.target(), std::as_bytes(std::span(batch.labels)));
+}
+
+epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, std::int64_t run_epoch,
+                              std::int64_t first_step, const step_hooks& hooks) {
+    kernels::backend& device = setup.parameters.device();
+    const auto epoch = static_cast<std::uint64_t>(run_epoch);
+    data::loader loader(setup.photos, setup.labels, data::epoch_order(setup.split.train, setup.seed, epoch),
+                        data::pass::train,
+                        {.batch_size = static_cast<std::size_t>(setup.batch_size),
+                         .seed = setup.seed,
+                         .epoch = epoch,
+                         .first_batch = static_cast<std::size_t>(first_step),
+                         .threads = setup.loader_threads});
+    struct started_step {
+        finished_step result;
+        float loss = 0;
+        kernels::work_mark done = 0;
+    };
+    const auto finish = [&](started_step& step) {
+        device.wait(step.done);
+        step.result.loss = static_cast<double>(step.loss);
+        hooks.finish(step.result);
+    };
+
+    // Which step is which is a matter of place: reads in flight hold the address of their started_step.
+    std::array<started_step, 2> steps;
+    bool under_way = false, stopped = false;
+    std::size_t current = 0;
+    data::photo_batch batch;
+    for (std::int64_t started = first_step; !stopped && loader.next(batch); ++started, current ^= 1U) {
+        hooks.begin();
+        started_step& step = steps[current];
+        const step_settings settings = hooks.settings(started);
+        step.result = {.step_in_epoch = started, .hyper = settings.hyper, .images = batch.count};
+        upload(device, plan, batch);
+        upload_row_keys(setup, plan, batch, run_epoch);
+        device.upload(plan.settings(), adam_settings(settings.hyper, settings.update));
+        plan.execute();
+        device.read_later(plan.loss(), std::span<float>(&step.loss, 1));
+        step.done = device.mark();
+        if (under_way) finish(steps[current ^ 1U]);
+        under_way = !device.reached(step.done);
+        if (!under_way) finish(step);
+        stopped = hooks.stop_requested();
+    }
+    if (under_way) finish(steps[current ^ 1U]);
+    return {stopped, loader.seconds_waited()};
+}
+
+} // namespace petnet::train

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training steps of one epoch, on any schedule.
+#pragma once
+
+#include "data/loader.hpp"
+#include "train/schedule.hpp"
+#include "train/training_setup.hpp"
+
+#include <cstdint>
+#include <functional>
+
+namespace petnet::train {
+
+struct step_settings {
+    hyperparameters hyper;
+    std::int64_t update = 1; // adam_settings' count, from 1 after the moments were cleared
+};
+
+struct finished_step {
+    std::int64_t step_in_epoch = 0; // from 0
+    hyperparameters hyper;
+    std::size_t images = 0;
+    double loss = 0;
+};
+
+struct step_hooks {
+    std::function<step_settings(std::int64_t step_in_epoch)> settings;
+    std::function<void()> begin;                      // a step's batch is there
+    std::function<void(const finished_step&)> finish; // in the order of the steps, each at most one step late
+    std::function<bool()> stop_requested;             // asked after each step was started
+};
+
+struct epoch_outcome {
+    bool stopped = false;      // on request; steps that were started are finished all the same
+    double seconds_waited = 0; // for photographs
+};
+
+// The steps of epoch `run_epoch` (counted over the whole run: keys the order, the cuts and dropout) from
+// `first_step` to its end. A device works on one step while the next is prepared for it. input_error where
+// too many photographs are broken.
+epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, std::int64_t run_epoch,
+                              std::int64_t first_step, const step_hooks& hooks);
+
+// Pixels and labels, as a plan takes them.
+void upload(kernels::backend& device, const model::plan& plan, const data::photo_batch& batch);
+
+} // namespace petnet::train

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/svg_chart.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <string_view>
+
+namespace petnet::train {
+namespace {
+
+// In the chart's own units, which a viewer takes for pixels or scales.
+constexpr double width = 720, height = 440, left = 76, right = 24, bottom = 60;
+constexpr std::size_t styles = 4; // of lines; each has a colour and, for print, a pattern of its own
+
+// Names within .petnet-chart: a page that holds the chart has names of its own.
+constexpr std::string_view style = R"(<style>
+.petnet-chart { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 13px; }
+.petnet-chart .back { fill: #ffffff; }
+.petnet-chart text { fill: #1f2328; }
+.petnet-chart .title { font-size: 17px; font-weight: 600; }
+.petnet-chart .tick { fill: #59636e; }
+.petnet-chart .grid { stroke: #dde2e7; }
+.petnet-chart .frame { stroke: #59636e; fill: none; }
+.petnet-chart .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
+.petnet-chart .line0 { stroke: #0b62c4; }
+.petnet-chart .line1 { stroke: #1a7f37; stroke-dasharray: 8 5; }
+.petnet-chart .line2 { stroke: #8250df; stroke-dasharray: 2 5; }
+.petnet-chart .line3 { stroke: #59636e; stroke-dasharray: 11 5 2 5; }
+.petnet-chart .mark { stroke: #c2410c; stroke-width: 1.5; stroke-dasharray: 5 4; }
+.petnet-chart .dot { fill: #c2410c; stroke: #ffffff; stroke-width: 2; }
+.petnet-chart .label { fill: #c2410c; font-weight: 600; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }
+@media screen and (prefers-color-scheme: dark) {
+.petnet-chart .back { fill: #0d1117; }
+.petnet-chart text { fill: #e6edf3; }
+.petnet-chart .tick { fill: #9198a1; }
+.petnet-chart .grid { stroke: #272d35; }
+.petnet-chart .frame { stroke: #9198a1; }
+.petnet-chart .line0 { stroke: #58a6ff; }
+.petnet-chart .line1 { stroke: #56d364; }
+.petnet-chart .line2 { stroke: #bc8cff; }
+.petnet-chart .line3 { stroke: #9198a1; }
+.petnet-chart .mark { stroke: #ff9b50; }
+.petnet-chart .dot { fill: #ff9b50; stroke: #0d1117; }
+.petnet-chart .label { fill: #ff9b50; stroke: #0d1117; }
+}
+</style>
+)";
+
+std::string escaped(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        if (c == '&')
+            result += "&amp;";
+        else if (c == '<')
+            result += "&lt;";
+        else if (c == '>')
+            result += "&gt;";
+        else if (c == '"')
+            result += "&quot;";
+        else // XML has no place for most control characters
+            result += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    }
+    return result;
+}
+
+// From values to places between 0 and 1.
+class scale {
+  public:
+    explicit scale(bool logarithmic) : logarithmic_(logarithmic) {}
+
+    [[nodiscard]] bool has_place(double value) const {
+        return std::isfinite(value) && (!logarithmic_ || value > 0);
+    }
+    void include(double value) {
+        low_ = std::min(low_, on_scale(value));
+        high_ = std::max(high_, on_scale(value));
+    }
+    // After the last include().
+    void settle() {
+        if (low_ > high_) low_ = 0, high_ = 1; // nothing was included
+        if (logarithmic_) {
+            low_ = std::floor(low_), high_ = std::ceil(high_);
+            if (low_ == high_) high_ += 1;
+            return;
+        }
+        // What differs by rounding alone is one value.
+        const double size = std::max(std::abs(low_), std::abs(high_)), range = high_ - low_;
+        const double margin = range > 1e-9 * size ? 0.05 * range : (size > 0 ? size / 2 : 0.5);
+        low_ -= margin, high_ += margin;
+    }
+    [[nodiscard]] double place(double value) const { return (on_scale(value) - low_) / (high_ - low_); }
+
+    // Some four to ten, at round values.
+    [[nodiscard]] std::vector<double> ticks() const {
+        const double step = logarithmic_ ? std::ceil((high_ - low_) / 9) : round_step((high_ - low_) / 8);
+        std::vector<double> values;
+        for (double i = std::ceil(low_ / step); i * step <= high_; ++i)
+            values.push_back(logarithmic_ ? std::pow(10, i * step) : i * step + 0.0); // no -0
+        return values;
+    }
+    [[nodiscard]] std::string text(double tick) const {
+        return logarithmic_ ? fmt::format("1e{:.0f}", std::log10(tick)) : fmt::format("{:.6g}", tick);
+    }
+
+  private:
+    [[nodiscard]] double on_scale(double value) const { return logarithmic_ ? std::log10(value) : value; }
+    static double round_step(double least) {
+        const double power = std::pow(10, std::floor(std::log10(least)));
+        for (const double factor : {1.0, 2.0, 5.0})
+            if (factor * power >= least) return factor * power;
+        return 10 * power;
+    }
+
+    bool logarithmic_;
+    double low_ = std::numeric_limits<double>::infinity(), high_ = -low_;
+};
+
+class drawing {
+  public:
+    explicit drawing(const line_chart& chart)
+        : chart_(chart),
+          top_(chart.series.size() > 1 ? 66 : 46), // room for the legend
+          x_(chart.x.logarithmic),
+          y_(chart.y.logarithmic) {
+        for (const chart_series& series : chart.series)
+            for (const chart_point& point : series.points)
+                if (has_place(point)) x_.include(point.x), y_.include(point.y);
+        x_.settle();
+        y_.settle();
+    }
+
+    std::string svg() {
+        add(R"(<svg xmlns="http://www.w3.org/2000/svg" class="petnet-chart" role="img" viewBox="0 0 {0} {1}" )"
+            R"(width="{0}" height="{1}">)"
+            "\n<title>{2}</title>\n{3}",
+            width, height, escaped(chart_.title), style);
+        add(R"(<rect class="back" width="{}" height="{}"/>)", width, height);
+        text("title", left, 28, "start", chart_.title);
+        grid();
+        for (std::size_t i = 0; i < chart_.series.size(); ++i) line(chart_.series[i], i % styles);
+        for (const chart_mark& each : chart_.marks) mark(each);
+        if (chart_.series.size() > 1) legend();
+        return svg_ + "</svg>\n";
+    }
+
+  private:
+    template <typename... Values> void add(fmt::format_string<Values...> format, Values&&... values) {
+        svg_ += fmt::format(format, std::forward<Values>(values)...);
+        svg_ += '\n';
+    }
+    void text(std::string_view kind, double x, double y, std::string_view anchor, std::string_view content) {
+        add(R"(<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>)", kind, x, y, anchor,
+            escaped(content));
+    }
+    [[nodiscard]] bool has_place(const chart_point& p) const {
+        return x_.has_place(p.x) && y_.has_place(p.y);
+    }
+    [[nodiscard]] double across(double x) const { return left + x_.place(x) * (width - left - right); }
+    [[nodiscard]] double down(double y) const {
+        return height - bottom - y_.place(y) * (height - top_ - bottom);
+    }
+
+    void grid() {
+        constexpr double floor = height - bottom, end = width - right;
+        for (const double value : x_.ticks()) {
+            add(R"(<path class="grid" d="M{0:.1f} {1}V{2}"/>)", across(value), top_, floor);
+            text("tick", across(value), floor + 20, "middle", x_.text(value));
+        }
+        for (const double value : y_.ticks()) {
+            add(R"(<path class="grid" d="M{} {:.1f}H{}"/>)", left, down(value), end);
+            text("tick", left - 9, down(value) + 4.5, "end", y_.text(value));
+        }
+        add(R"(<path class="frame" d="M{} {}V{}H{}"/>)", left, top_, floor, end);
+        text("axis", (left + end) / 2, height - 14, "middle", chart_.x.label);
+        add(R"svg(<text class="axis" transform="translate(20 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>)svg",
+            (top_ + floor) / 2, escaped(chart_.y.label));
+    }
+
+    void line(const chart_series& series, std::size_t style_index) {
+        std::string path;
+        char command = 'M';
+        for (const chart_point& point : series.points) {
+            if (!has_place(point)) {
+                command = 'M';
+                continue;
+            }
+            path += fmt::format("{}{:.1f} {:.1f}", command, across(point.x), down(point.y));
+            command = 'L';
+        }
+        add(R"(<path class="line line{}" d="{}"/>)", style_index, path);
+    }
+
+    void mark(const chart_mark& mark) {
+        if (!has_place(mark.at)) return;
+        const double x = across(mark.at.x);
+        const bool on_the_left = x < left + (width - left - right) * 0.6;
+        add(R"(<path class="mark" d="M{:.1f} {}V{}"/>)", x, top_, height - bottom);
+        add(R"(<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="6"/>)", x, down(mark.at.y));
+        text("label", on_the_left ? x + 8 : x - 8, top_ + 16, on_the_left ? "start" : "end", mark.label);
+    }
+
+    // One row above the plot. How wide a text becomes only the viewer knows: a letter counts as 8.
+    void legend() {
+        double x = left;
+        for (std::size_t i = 0; i < chart_.series.size(); ++i) {
+            const std::string& name = chart_.series[i].name;
+            add(R"(<path class="line line{}" d="M{:.1f} 46h28"/>)", i % styles, x);
+            text("name", x + 35, 50.5, "start", name);
+            x += 35 + 8 * static_cast<double>(name.size()) + 20;
+        }
+    }
+
+    const line_chart& chart_;
+    double top_; // of the plot
+    scale x_, y_;
+    std::string svg_;
+};
+
+} // namespace
+
+std::string svg_of(const line_chart& chart) { return drawing(chart).svg(); }
+
+} // namespace petnet::train

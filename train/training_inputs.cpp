@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/training_inputs.hpp"
+
+#include "base/errors.hpp"
+#include "base/files.hpp"
+#include "data/image_folder.hpp"
+#include "model/model_file.hpp"
+#include "train/places.hpp"
+#include "train/run_identity.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace petnet::train {
+namespace {
+
+std::optional<kernels::dtype> named_precision(std::string_view name) {
+    if (name == "fp32") return kernels::dtype::f32;
+    if (name == "bf16") return kernels::dtype::bf16;
+    if (name == "fp16") return kernels::dtype::f16;
+    return {};
+}
+
+void check_inputs(const train_options& options) {
+    const auto require = [](bool holds, const char* rule) {
+        if (!holds) throw usage_error(rule);
+    };
+    require(options.size >= 32 && options.size <= 4096, "--size must be between 32 and 4096 pixels");
+    require(options.recipe == "basic", "--recipe must be basic (the augmented recipe is not built yet)");
+    require(options.threads >= 0 && options.threads <= 1024, "--threads must be between 0 and 1024");
+    require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
+            "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
+    require(is_utf8(options.labels), "--labels must be UTF-8 text");
+    require(options.precision == "auto" || named_precision(options.precision),
+            "--precision must be auto, fp32, bf16 or fp16");
+}
+
+kernels::dtype choose_precision(const std::string& name, const kernels::backend& device) {
+    if (name == "auto") return device.fastest();
+    const kernels::dtype precision = named_precision(name).value();
+    if (!device.supports(precision))
+        throw usage_error("--precision " + name + ": this device has no native " + name + " (" +
+                          device.device() + "); use " +
+                          (device.supports(kernels::dtype::bf16) ? "bf16 or fp32" : "fp32"));
+    return precision;
+}
+
+struct weight_source {
+    std::filesystem::path file; // empty: random
+    std::string words;
+};
+
+weight_source find_weights(const train_options& options) {
+    std::string name = options.weights;
+    if (name.empty()) name = options.data.empty() ? "embedded" : "imagenet";
+    if (name == "random") return {{}, "random"};
+    if (name == "embedded")
+        return {embedded_weights(), "embedded (pretrained on 59 animal classes of Tiny-ImageNet)"};
+    if (name == "imagenet") return {imagenet_weights(), "ImageNet (torchvision)"};
+    return {name, name};
+}
+
+double guess_error(const std::vector<std::int32_t>& labels, const data::photo_split& split,
+                   std::size_t classes) {
+    // The larger class of the training photographs, asked about the validation photographs.
+    std::vector<std::size_t> counts(classes);
+    for (const std::size_t i : split.train) ++counts[static_cast<std::size_t>(labels[i])];
+    const auto largest = std::ranges::max_element(counts) - counts.begin();
+    const auto right =
+        std::ranges::count_if(split.valid, [&](std::size_t i) { return labels[i] == largest; });
+    return 1.0 - static_cast<double>(right) / static_cast<double>(split.valid.size());
+}
+
+} // namespace
+
+training_inputs load_inputs(const train_options& options,
+                            const std::function<void(const std::string&)>& warn) {
+    check_inputs(options);
+    const data::label_rule rule = data::label_rule::parse(options.labels);
+
+    training_inputs inputs;
+    inputs.data_folder = options.data.empty() ? sample_folder() : options.data;
+    data::image_folder folder = data::open_image_folder(inputs.data_folder);
+    inputs.labels = data::label_photos(folder, rule);
+    for (const std::string& name : inputs.labels.class_names)
+        if (!is_utf8(name))
+            throw input_error("the class name \"" + name +
+                              "\" is not UTF-8 text: rename its files or folder");
+    inputs.split = options.valid_list.empty()
+                       ? data::random_split(folder.photos.size(), options.valid_pct, options.seed)
+                       : data::split_by_list(folder, options.valid_list);
+    static_cast<void>(steps_per_epoch(inputs.split.train.size(), options.batch_size));
+    inputs.photos = std::make_unique<data::photo_store>(
+        std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(options.size),
+                                               .max_broken = options.max_bad_images});
+
+    const weight_source source = find_weights(options);
+    inputs.device = kernels::make_backend(options.device, {.threads = options.threads,
+                                                           .on_departure = warn,
+                                                           .on_warning = warn,
+                                                           .tf32 = options.tf32,
+                                                           .cache_folder = cache_folder()});
+    inputs.activations = choose_precision(options.precision, *inputs.device);
+
+    model::network_config config;
+    config.classes = static_cast<std::int64_t>(inputs.labels.class_names.size());
+    inputs.network = model::make_resnet(config);
+    inputs.parameters =
+        std::make_unique<model::parameters>(*inputs.device, inputs.network, inputs.activations);
+    model::initialise(*inputs.parameters, options.seed,
+                      source.file.empty() ? model::initialise_part::everything
+                                          : model::initialise_part::head);
+    inputs.weights = source.words;
+    inputs.weights_hash = "random";
+    if (!source.file.empty()) {
+        const mapped_file bytes(source.file);
+        inputs.weights_hash = sha256(bytes.bytes());
+        const model::loaded_weights loaded = model::load_weights(
+            *inputs.parameters, model::read_weight_file(source.file), source.file.string());
+        if (!loaded.ignored.empty())
+            warn(source.file.string() + ": " + std::to_string(loaded.ignored.size()) +
+                 " tensors have no place in ResNet-34 and are ignored, the first is " + loaded.ignored[0]);
+    }
+    inputs.batch_size = options.batch_size;
+    inputs.image_size = options.size;
+    inputs.seed = options.seed;
+    inputs.loader_threads = static_cast<unsigned>(options.threads);
+    return inputs;
+}
+
+training_setup setup_of(const training_inputs& inputs) {
+    return {.parameters = *inputs.parameters,
+            .network = inputs.network,
+            .photos = *inputs.photos,
+            .labels = inputs.labels.of_photo,
+            .split = inputs.split,
+            .batch_size = inputs.batch_size,
+            .image_size = inputs.image_size,
+            .seed = inputs.seed,
+            .activations = inputs.activations,
+            .loader_threads = inputs.loader_threads};
+}
+
+run_summary summary_of(const training_inputs& inputs, const train_options& options) {
+    run_summary summary;
+    summary.data = options.data.empty() ? "the embedded sample of the Oxford-IIIT Pet data set"
+                                        : inputs.data_folder.string();
+    summary.weights = inputs.weights;
+    summary.device = inputs.device->name() + ": " + inputs.device->device();
+    summary.precision = kernels::name_of(inputs.activations);
+    summary.skipped = inputs.photos->folder().skipped.size();
+    summary.broken = inputs.photos->folder().broken.size();
+    summary.train = inputs.split.train.size();
+    summary.valid = inputs.split.valid.size();
+    summary.classes = inputs.labels.class_names;
+    summary.guess_error = guess_error(inputs.labels.of_photo, inputs.split, inputs.labels.class_names.size());
+    return summary;
+}
+
+} // namespace petnet::train

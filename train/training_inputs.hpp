@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// From options to what a training starts from: photographs, split, device, and the network with its weights.
+#pragma once
+
+#include "data/labels.hpp"
+#include "data/photo_store.hpp"
+#include "data/split.hpp"
+#include "kernels/backend.hpp"
+#include "model/network.hpp"
+#include "model/parameters.hpp"
+#include "train/options.hpp"
+#include "train/run.hpp"
+#include "train/training_setup.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace petnet::train {
+
+struct training_inputs {
+    std::filesystem::path data_folder;
+    std::unique_ptr<data::photo_store> photos;
+    data::photo_labels labels;
+    data::photo_split split;
+    std::unique_ptr<kernels::backend> device;
+    kernels::dtype activations = kernels::dtype::f32;
+    model::network network;
+    std::unique_ptr<model::parameters> parameters;
+    std::string weights;      // where they come from, in words
+    std::string weights_hash; // SHA-256 of their file, or "random"
+    std::int64_t batch_size = 0, image_size = 0;
+    std::uint64_t seed = 0;
+    unsigned loader_threads = 0;
+};
+
+// Refuses all that is wrong in the options that decide what is trained and on what, and in the files they
+// name: photographs first, as the commonest mistakes are in them and nothing before them takes time. Writes
+// nothing. Errors as in base/errors.hpp; `warn` takes what is only odd, now and while the device works.
+[[nodiscard]] training_inputs load_inputs(const train_options& options,
+                                          const std::function<void(const std::string&)>& warn);
+
+// Refers to the inputs.
+[[nodiscard]] training_setup setup_of(const training_inputs& inputs);
+
+// All but what an output folder and the epochs add.
+[[nodiscard]] run_summary summary_of(const training_inputs& inputs, const train_options& options);
+
+} // namespace petnet::train

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is trained, and on what: all that the steps of a training need but their schedule.
+#pragma once
+
+#include "data/photo_store.hpp"
+#include "data/split.hpp"
+#include "model/parameters.hpp"
+#include "model/plan.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+namespace petnet::train {
+
+struct training_setup {
+    model::parameters& parameters;
+    const model::network& network;
+    data::photo_store& photos;
+    const std::vector<std::int32_t>& labels; // of every photograph of the folder
+    const data::photo_split& split;
+    std::int64_t batch_size = 64, image_size = 224;
+    std::uint64_t seed = 42;
+    kernels::dtype activations = kernels::dtype::f32;
+    unsigned loader_threads = 0; // 0: one for each core
+};
+
+// Of so many training photographs; usage_error where they do not fill one batch, or a batch has one
+// photograph.
+[[nodiscard]] std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size);
+
+[[nodiscard]] model::plan_options plan_options(const training_setup& setup, model::phase kind);
+
+// Binds plans of the setup, which never run at the same time, to one block of memory; it must outlive their
+// use. environment_error that says which --batch-size would fit where the device has not enough.
+[[nodiscard]] kernels::device_memory bind_together(const training_setup& setup,
+                                                   std::initializer_list<model::plan*> plans);
+
+} // namespace petnet::train
