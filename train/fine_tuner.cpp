@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/random.hpp"
+#include "data/augment.hpp"
 
 #include <algorithm>
 #include <array>
@@ -85,7 +86,8 @@ model::plan_options fine_tuner::plan_options(model::phase kind) const {
             .batch = setup_.batch_size,
             .height = setup_.image_size,
             .width = setup_.image_size,
-            .activations = setup_.activations};
+            .activations = setup_.activations,
+            .photo_size = setup_.augment ? static_cast<std::int64_t>(setup_.photos.options().image_size) : 0};
 }
 
 bool fine_tuner::run(training_position& position, const hooks& calls) {
@@ -176,6 +178,7 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
         step.images = batch.count;
         upload(plan, batch);
         upload_row_keys(plan, batch, run_epoch);
+        if (setup_.augment) upload_transforms(plan, batch, run_epoch);
         device_.upload(plan.settings(), adam_settings(step.hyper, done + 1));
         plan.execute();
         device_.read_later(plan.loss(), std::span<float>(&step.loss, 1));
@@ -267,6 +270,18 @@ void fine_tuner::upload_row_keys(model::plan& plan, const data::photo_batch& bat
     for (const std::size_t index : batch.indices)
         keys.push_back(key.child(setup_.photos.folder().photos[index].name).value());
     device_.upload_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
+}
+
+void fine_tuner::upload_transforms(model::plan& plan, const data::photo_batch& batch,
+                                   std::int64_t run_epoch) const {
+    static_assert(std::tuple_size_v<data::photo_transform> == kernels::photo_transform_columns);
+    std::vector<double> rows;
+    for (const std::size_t index : batch.indices) {
+        const data::photo_transform row = data::transform_of(data::draw_augmentation(
+            setup_.seed, static_cast<std::uint64_t>(run_epoch), setup_.photos.folder().photos[index].name));
+        rows.insert(rows.end(), row.begin(), row.end());
+    }
+    device_.upload(plan.transforms(), rows);
 }
 
 } // namespace petnet::train

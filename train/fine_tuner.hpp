@@ -33,7 +33,9 @@ struct fine_tune_setup {
     const std::vector<std::int32_t>& labels; // of every photograph of the folder
     const data::photo_split& split;
     std::vector<training_phase> phases;
-    std::int64_t batch_size = 64, image_size = 224;
+    std::int64_t batch_size = 64, image_size = 224; // image_size: of what the network sees
+    // The photographs come larger (data::presized) and are sampled down: to train, each by its augmentation.
+    bool augment = false;
     std::uint64_t seed = 42;
     kernels::dtype activations = kernels::dtype::f32;
     unsigned loader_threads = 0; // 0: one for each core
@@ -72,6 +74,7 @@ class fine_tuner {
     [[nodiscard]] std::string first_broken() const; // of those that validate: why
     void upload(model::plan& plan, const data::photo_batch& batch) const;
     void upload_row_keys(model::plan& plan, const data::photo_batch& batch, std::int64_t run_epoch) const;
+    void upload_transforms(model::plan& plan, const data::photo_batch& batch, std::int64_t run_epoch) const;
 
     fine_tune_setup setup_;
     observer& listener_;

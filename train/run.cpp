@@ -4,6 +4,7 @@
 #include "base/errors.hpp"
 #include "base/files.hpp"
 #include "base/version.hpp"
+#include "data/augment.hpp"
 #include "data/image_folder.hpp"
 #include "data/labels.hpp"
 #include "model/model_file.hpp"
@@ -37,7 +38,8 @@ void check(const train_options& options) {
         if (!holds) throw usage_error(rule);
     };
     require(options.size >= 32 && options.size <= 4096, "--size must be between 32 and 4096 pixels");
-    require(options.recipe == "basic", "--recipe must be basic (the augmented recipe is not built yet)");
+    require(options.recipe == "basic" || options.recipe == "augmented",
+            "--recipe must be basic or augmented");
     require(options.epochs >= 0 && options.freeze_epochs >= 0,
             "--epochs and --freeze-epochs must not be negative");
     require(options.lr > 0 && options.lr < 100, "--lr must be above 0");
@@ -190,7 +192,9 @@ run_result run_training(const train_options& options, run_observer& listener,
 
     std::vector<std::string> validation_names;
     for (const std::size_t index : split.valid) validation_names.push_back(folder.photos[index].name);
-    data::photo_store photos(std::move(folder), {.image_size = static_cast<std::size_t>(options.size),
+    const bool augment = options.recipe == "augmented";
+    const std::int64_t photo_size = augment ? data::presized(options.size) : options.size;
+    data::photo_store photos(std::move(folder), {.image_size = static_cast<std::size_t>(photo_size),
                                                  .max_broken = options.max_bad_images});
 
     training_session session(
@@ -202,6 +206,7 @@ run_result run_training(const train_options& options, run_observer& listener,
                    .phases = fine_tune_phases(options.epochs, options.lr, options.freeze_epochs),
                    .batch_size = options.batch_size,
                    .image_size = options.size,
+                   .augment = augment,
                    .seed = options.seed,
                    .activations = activations,
                    .loader_threads = static_cast<unsigned>(options.threads)},
@@ -212,6 +217,7 @@ run_result run_training(const train_options& options, run_observer& listener,
                             {"mean", shortest(model::plan_options{}.mean).dump()},
                             {"std", shortest(model::plan_options{}.deviation).dump()},
                             {"recipe", options.recipe},
+                            {"photo_size", std::to_string(photo_size)}, // of the squares that are cut
                             {"labels", options.labels}},
          .validation_names = std::move(validation_names),
          .start = start},

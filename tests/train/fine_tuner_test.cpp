@@ -5,6 +5,7 @@
 #include "train/fine_tuner.hpp"
 
 #include "base/random.hpp"
+#include "data/augment.hpp"
 #include "data/labels.hpp"
 #include "tests/data/test_folder.hpp"
 #include "tests/support/golden.hpp"
@@ -65,11 +66,17 @@ class fine_tuning : public ::testing::Test {
             const int width = i % 2 == 0 ? 48 : 40; // free axis: cuts are drawn; 4 divides it, as a row must
             folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp", bitmap(i, width));
         }
-        photos_ = std::make_unique<data::photo_store>(data::open_image_folder(folder_.path()),
-                                                      data::store_options{.image_size = size});
+        cut_to(size);
         labels_ = data::label_photos(photos_->folder(), data::label_rule::parse("cat-dog")).of_photo;
         split_ = data::random_split(photographs, 0.2, seed); // 2 validate, 11 train in 3 batches
     }
+
+    void cut_to(std::size_t side) {
+        photos_ = std::make_unique<data::photo_store>(data::open_image_folder(folder_.path()),
+                                                      data::store_options{.image_size = side});
+    }
+    [[nodiscard]] std::size_t side() const { return photos_->options().image_size; }
+    [[nodiscard]] bool augments() const { return side() != size; }
 
     struct trained {
         std::unique_ptr<kernels::backend> device = kernels::make_backend("cpu", {.threads = 1});
@@ -89,7 +96,11 @@ class fine_tuning : public ::testing::Test {
         std::int64_t run_epoch = 0;
         for (const training_phase& phase : phases) {
             model::plan plan(*run.parameters, network_,
-                             {.kind = phase.kind, .batch = batch, .height = size, .width = size});
+                             {.kind = phase.kind,
+                              .batch = batch,
+                              .height = size,
+                              .width = size,
+                              .photo_size = augments() ? static_cast<std::int64_t>(side()) : 0});
             const kernels::device_memory memory = device.allocate(plan.memory_bytes());
             plan.bind(memory.get());
             for (const model::parameter& p : run.parameters->trained()) {
@@ -117,11 +128,12 @@ class fine_tuning : public ::testing::Test {
 
     void feed(kernels::backend& device, const model::plan& plan, std::int64_t epoch,
               std::span<const std::size_t> order) {
-        std::vector<std::uint8_t> pixels(3 * size * size * batch);
+        const std::size_t square = 3 * side() * side();
+        std::vector<std::uint8_t> pixels(square * batch);
+        std::vector<double> transforms;
         std::vector<std::int32_t> target;
         std::vector<std::uint64_t> keys;
         const auto by_epoch = static_cast<std::uint64_t>(epoch);
-        constexpr std::size_t square = 3 * size * size;
         for (std::size_t row = 0; row < order.size(); ++row) {
             const std::string& name = photos_->folder().photos[order[row]].name;
             data::cut_square(*photos_->photo(order[row]),
@@ -129,7 +141,10 @@ class fine_tuning : public ::testing::Test {
                              std::span(pixels).subspan(row * square, square));
             target.push_back(name.starts_with("C") ? 0 : 1);
             keys.push_back(random_key(seed).child("dropout").child(by_epoch).child(name).value());
+            std::ranges::copy(data::transform_of(data::draw_augmentation(seed, by_epoch, name)),
+                              std::back_inserter(transforms));
         }
+        if (augments()) device.write(plan.transforms(), std::span<const double>(transforms));
         device.write_bytes(plan.pixels(), std::as_bytes(std::span(pixels)));
         device.write_bytes(plan.target(), std::as_bytes(std::span(target)));
         device.write_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
@@ -161,6 +176,7 @@ class fine_tuning : public ::testing::Test {
                           .phases = phases,
                           .batch_size = batch,
                           .image_size = size,
+                          .augment = augments(),
                           .seed = seed,
                           .loader_threads = 2},
                          log);
@@ -202,6 +218,14 @@ TEST_F(fine_tuning, golden_rates_at_every_step_and_the_plain_loop_s_bits) {
         }
         EXPECT_NEAR(log.all[i].hyper.mom, rows[i].at(1).get<double>(), 1e-6) << "step " << i;
     }
+}
+
+TEST_F(fine_tuning, augmented_photographs) {
+    const step_log basic = compare(fine_tune_phases(1, 2e-3, 1));
+    cut_to(static_cast<std::size_t>(data::presized(size)));
+    const step_log augmented = compare(fine_tune_phases(1, 2e-3, 1));
+    EXPECT_NE(augmented.all[0].loss, basic.all[0].loss);
+    EXPECT_EQ(augmented.epochs.at(0).validation.images, 2);
 }
 
 TEST_F(fine_tuning, several_epochs_in_a_phase) {
