@@ -25,12 +25,12 @@ void average_rows(const std::uint8_t* __restrict pixels, std::int64_t rows, std:
     for (std::int64_t r = 1; r < rows; ++r)
         for (std::int64_t i = 0; i < bytes; ++i) sums[i] += static_cast<float>(pixels[r * bytes + i]);
     sums[bytes] = 0; // the last pixel's fourth float
+    const float row_weight = 1.0F / (255.0F * static_cast<float>(rows));
     for (std::int64_t i = 0; i < count; ++i) {
         const float* from = sums + std::int64_t{3} * columns[i].first;
         pixel sum = load_pixel(from);
         for (std::int32_t k = 1; k < columns[i].count; ++k) sum += load_pixel(from += 3);
-        store_pixel(averaged + 4 * i,
-                    sum / (255.0F * static_cast<float>(rows) * static_cast<float>(columns[i].count)));
+        store_pixel(averaged + 4 * i, sum * (row_weight * columns[i].weight));
     }
 }
 

@@ -14,6 +14,7 @@ namespace petnet::kernels::cpu {
 // Which of a row's pixels make one averaged pixel: `count` of them from `first` on.
 struct averaged_column {
     std::int32_t first, count;
+    float weight; // 1 / count
 };
 
 // What sample_row samples: rows of `stride` pixels, of which the last, and the whole last row, are behind the
