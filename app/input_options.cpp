@@ -34,8 +34,10 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
         ->option_text("FILE")
         ->excludes("--valid-pct");
-    add("Data", "--size", o.size, "side of the square that photographs are cut and resized to, in pixels");
-    add("Data", "--recipe", o.recipe, "basic: random square crops");
+    add("Data", "--size", o.size, "side of the square that the network sees, in pixels");
+    add("Data", "--recipe", o.recipe, 
+        "basic: random square crops of --size; augmented: crops of twice that (460 for 224), flipped, "
+        "warped, turned, zoomed and lit at random");
     add("Data", "--max-bad-images", o.max_bad_images,
         "part of the photographs that may be broken before the run stops");
 

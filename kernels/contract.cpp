@@ -57,15 +57,30 @@ class checker {
     std::string_view operation_;
 };
 
-void check(const checker& must, const photo_to_tensor& op) {
+// The extents of the pixels are returned.
+template <class Op> shape check_photo(const checker& must, const Op& op) {
     must.leading("pixels", op.pixels, 4);
     const shape& dims = op.pixels.desc.dims;
     must.require(dims[3] == 3, "pixels must have 3 channels, last", dims.text());
     must.tensor("pixels", op.pixels, dtype::u8, dims);
     must.activation("y", op.y);
-    must.tensor("y", op.y, op.y.desc.type, {dims[0], 3, dims[1], dims[2]});
     for (const float deviation : op.deviation)
         must.require(deviation > 0, "deviation must be positive", fmt::format("{}", deviation));
+    return dims;
+}
+
+void check(const checker& must, const photo_to_tensor& op) {
+    const shape dims = check_photo(must, op);
+    must.tensor("y", op.y, op.y.desc.type, {dims[0], 3, dims[1], dims[2]});
+}
+
+void check(const checker& must, const sampled_photo_to_tensor& op) {
+    const shape dims = check_photo(must, op), y = op.y.desc.dims;
+    constexpr std::int64_t longest = 1 << 15; // pixels are numbered in 32 bits
+    must.require(std::max({dims[1], dims[2], y[2], y[3]}) < longest, "sides must be below 2^15 pixels",
+                 dims.text());
+    must.tensor("y", op.y, op.y.desc.type, {dims[0], 3, y[2], y[3]});
+    must.optional("transforms", op.transforms, dtype::f32, {dims[0], photo_transform_columns});
 }
 
 void check(const checker& must, const convolution_shape& s) {

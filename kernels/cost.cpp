@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cost.hpp"
 
+#include "kernels/area_average.hpp"
+
 namespace petnet::kernels {
 namespace {
 
@@ -30,6 +32,18 @@ double flops_of(const convolution_shape& s) {
 // Divisions count as multiplications; comparisons, exp, log and square roots do not count, nor does the work
 // on a single channel beside that on its elements.
 double flops_of(const photo_to_tensor& op) { return 3 * count_of(op.y); }
+double flops_of(const sampled_photo_to_tensor& op) {
+    const shape &pixels = op.pixels.desc.dims, &y = op.y.desc.dims;
+    const double points = count_of(op.y) / 3;
+    // Of a point: three sums of two products and two divisions, where it is transformed. Of its elements:
+    // three interpolations (difference, product, sum), a difference and a division; a sum, a product, a sum
+    // and a division where the light changes. Averaging is a sum for each pixel.
+    double flops = 11 * count_of(op.y);
+    if (op.transforms.present()) flops += 14 * points + 4 * count_of(op.y);
+    const plane_extents photo{pixels[1], pixels[2]};
+    if (averaged_extents(photo, {y[2], y[3]}) != photo) flops += count_of(op.pixels);
+    return flops;
+}
 double flops_of(const convolution_forward& op) { return flops_of(op.shape); }
 double flops_of(const convolution_backward_data& op) { return flops_of(op.shape); }
 double flops_of(const convolution_backward_weights& op) { return flops_of(op.shape); }

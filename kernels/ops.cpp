@@ -29,6 +29,12 @@ consteval auto describe(std::type_identity<photo_to_tensor>) {
     using op = photo_to_tensor;
     return describe_as<op>("photo_to_tensor", {{"pixels", &op::pixels, read}, {"y", &op::y, write}});
 }
+consteval auto describe(std::type_identity<sampled_photo_to_tensor>) {
+    using op = sampled_photo_to_tensor;
+    return describe_as<op>(
+        "sampled_photo_to_tensor",
+        {{"pixels", &op::pixels, read}, {"transforms", &op::transforms, read}, {"y", &op::y, write}});
+}
 consteval auto describe(std::type_identity<convolution_forward>) {
     using op = convolution_forward;
     return describe_as<op>("convolution_forward",

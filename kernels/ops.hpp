@@ -36,6 +36,26 @@ struct photo_to_tensor {
     std::array<float, 3> mean{}, deviation{};
 };
 
+// A photograph sampled at the points of a projective grid, its light changed, and normalised: what fastai's
+// batch transforms make of it (vision/augment.py: aug_transforms, then Normalize). With p = pixels / 255:
+//   1. p is shrunk to averaged_extents() where it is more than twice as large as y (area_average.hpp).
+//   2. s[n,c,h,w] = p at the point (u/t, v/t), where (u, v, t) = M[n] * (x(w), x(h), 1) and x runs from -1 to
+//      1 over the pixels' centres of an axis of y (0 where it has one). -1 and 1 of the point are the centres
+//      of the outermost pixels of p; beyond them p is reflected; between pixels it is bilinear. (PyTorch's
+//      grid_sample: align_corners, reflection.)
+//   3. s = sigmoid(contrast[n] * (logit(s) + brightness[n])), s clamped to [e, 1-e] before, e = 1e-7.
+//   4. y[n,c,h,w] = (s - mean[c]) / deviation[c]
+//   pixels      u8 (batch, any height, any width, 3), row-major, RGB; all sides are below 2^15 pixels
+//   transforms  (optional) f32 (batch, photo_transform_columns), written by the host before each step: M row
+//               by row, brightness, contrast. Absent: M is the identity, and step 3 is left out. Where t <= 0
+//               or the point lies more than 1000 photographs away, y is undefined.
+//   y           activation (batch, 3, height, width)
+inline constexpr std::int64_t photo_transform_columns = 11;
+struct sampled_photo_to_tensor {
+    tensor_view pixels, transforms, y;
+    std::array<float, 3> mean{}, deviation{};
+};
+
 // ---------------------------------------------------------------------------------------------------------
 // Convolution: cross-correlation, square kernel, zero padding, no bias, no groups.
 
@@ -247,7 +267,7 @@ struct adam_step {
 // All of them, for code that treats operations alike.
 
 using operation_params =
-    std::variant<photo_to_tensor, convolution_forward, convolution_backward_data,
+    std::variant<photo_to_tensor, sampled_photo_to_tensor, convolution_forward, convolution_backward_data,
                  convolution_backward_weights, batch_norm_forward, batch_norm_inference, batch_norm_backward,
                  max_pool_forward, max_pool_backward, concat_pool_forward, concat_pool_backward,
                  linear_forward, linear_backward, dropout, softmax_cross_entropy, loss_scale_update,

@@ -36,8 +36,8 @@ void plan::bind(std::byte* memory) {
         n.prepared = device_.prepare(n.params);
         operations.push_back(n.prepared.get());
     }
-    for (kernels::tensor_view* view :
-         {&pixels_, &image_, &target_, &row_keys_, &settings_, &logits_, &loss_, &row_loss_, &predictions_})
+    for (kernels::tensor_view* view : {&pixels_, &transforms_, &image_, &target_, &row_keys_, &settings_,
+                                       &logits_, &loss_, &row_loss_, &predictions_})
         place(*view);
     for (named_gradient& g : gradients_) place(g.view);
     sequence_ = device_.sequence(std::move(operations));

@@ -27,6 +27,9 @@ struct plan_options {
     kernels::dtype activations = kernels::dtype::f32;
     // Photographs' pixels as input (normalised with mean and deviation), or, for tests, the finished tensor.
     bool from_pixels = true;
+    // Side of the squares of pixels that are sampled down to height x width, in training each by its row of
+    // transforms(); 0: pixels come as height x width and are only normalised.
+    std::int64_t photo_size = 0;
     std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F}; // ImageNet's
 };
 
@@ -48,7 +51,10 @@ class plan {
     // What goes in and comes out; valid after bind().
     [[nodiscard]] const kernels::tensor_view& pixels() const {
         return pixels_;
-    } // u8 (batch, height, width, 3)
+    } // u8 (batch, height, width, 3), or of squares of photo_size
+    [[nodiscard]] const kernels::tensor_view& transforms() const {
+        return transforms_;
+    } // f32 (batch, photo_transform_columns); training with photo_size only
     [[nodiscard]] const kernels::tensor_view& image() const {
         return image_;
     } // activation (batch, 3, height, width)
@@ -91,8 +97,8 @@ class plan {
     std::size_t tensor_bytes_ = 0;
     std::unique_ptr<kernels::operation> sequence_; // of the nodes
     kernels::device_memory workspace_{nullptr, [](std::byte*) {}};
-    kernels::tensor_view pixels_, image_, target_, row_keys_, settings_, logits_, loss_, row_loss_,
-        predictions_;
+    kernels::tensor_view pixels_, transforms_, image_, target_, row_keys_, settings_, logits_, loss_,
+        row_loss_, predictions_;
     std::vector<named_gradient> gradients_;
 };
 

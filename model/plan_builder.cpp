@@ -83,15 +83,26 @@ void plan_builder::drop(const std::string& label, const view& x, const view& y, 
     add(label, dropout{x, plan_.row_keys_, y, probability, layer});
 }
 
+void plan_builder::read_photographs(const view& image) {
+    const plan_options& options = plan_.options_;
+    if (options.photo_size == 0) {
+        plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.height, options.width, 3}));
+        add("photo", photo_to_tensor{plan_.pixels_, image, options.mean, options.deviation});
+        return;
+    }
+    plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.photo_size, options.photo_size, 3}));
+    if (training()) plan_.transforms_ = pinned(vector(dtype::f32, {options.batch, photo_transform_columns}));
+    add("photo",
+        sampled_photo_to_tensor{plan_.pixels_, plan_.transforms_, image, options.mean, options.deviation});
+}
+
 void plan_builder::forward_body() {
     const plan_options& options = plan_.options_;
     view image = activation({options.batch, 3, options.height, options.width});
-    if (options.from_pixels) {
-        plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.height, options.width, 3}));
-        add("photo", photo_to_tensor{plan_.pixels_, image, options.mean, options.deviation});
-    } else {
+    if (options.from_pixels)
+        read_photographs(image);
+    else
         image = pinned(image);
-    }
     plan_.image_ = image;
     activations_ = {image};
 

@@ -39,6 +39,7 @@ class plan_builder {
         view pooled, argmax, saved_1, dropped_1, hidden, saved_2, dropped_2, dlogits;
     };
 
+    void read_photographs(const view& image);
     void forward_body();
     void forward_head();
     void backward_head();

@@ -2,6 +2,7 @@
 #include "train/epoch_steps.hpp"
 
 #include "base/random.hpp"
+#include "data/augment.hpp"
 
 #include <array>
 #include <span>
@@ -19,6 +20,18 @@ void upload_row_keys(const training_setup& setup, const model::plan& plan, const
     for (const std::size_t index : batch.indices)
         keys.push_back(key.child(setup.photos.folder().photos[index].name).value());
     setup.parameters.device().upload_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
+}
+
+void upload_transforms(const training_setup& setup, const model::plan& plan, const data::photo_batch& batch,
+                       std::int64_t run_epoch) {
+    static_assert(std::tuple_size_v<data::photo_transform> == kernels::photo_transform_columns);
+    std::vector<double> rows;
+    for (const std::size_t index : batch.indices) {
+        const data::photo_transform row = data::transform_of(data::draw_augmentation(
+            setup.seed, static_cast<std::uint64_t>(run_epoch), setup.photos.folder().photos[index].name));
+        rows.insert(rows.end(), row.begin(), row.end());
+    }
+    setup.parameters.device().upload(plan.transforms(), rows);
 }
 
 } // namespace
@@ -62,6 +75,7 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         step.result = {.step_in_epoch = started, .hyper = settings.hyper, .images = batch.count};
         upload(device, plan, batch);
         upload_row_keys(setup, plan, batch, run_epoch);
+        if (setup.augment) upload_transforms(setup, plan, batch, run_epoch);
         device.upload(plan.settings(), adam_settings(settings.hyper, settings.update));
         plan.execute();
         device.read_later(plan.loss(), std::span<float>(&step.loss, 1));

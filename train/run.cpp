@@ -93,6 +93,7 @@ run_result run_training(const train_options& options, run_observer& listener,
                             {"mean", shortest(model::plan_options{}.mean).dump()},
                             {"std", shortest(model::plan_options{}.deviation).dump()},
                             {"recipe", options.recipe},
+                            {"photo_size", std::to_string(inputs.photos->options().image_size)}, // of the squares that are cut
                             {"labels", options.labels}},
          .validation_names = std::move(validation_names),
          .start = start},

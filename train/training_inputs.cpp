@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "data/augment.hpp"
 #include "data/image_folder.hpp"
 #include "model/model_file.hpp"
 #include "train/places.hpp"
@@ -29,7 +30,8 @@ void check_inputs(const train_options& options) {
         if (!holds) throw usage_error(rule);
     };
     require(options.size >= 32 && options.size <= 4096, "--size must be between 32 and 4096 pixels");
-    require(options.recipe == "basic", "--recipe must be basic (the augmented recipe is not built yet)");
+    require(options.recipe == "basic" || options.recipe == "augmented",
+            "--recipe must be basic or augmented");
     require(options.threads >= 0 && options.threads <= 1024, "--threads must be between 0 and 1024");
     require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
             "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
@@ -93,8 +95,10 @@ training_inputs load_inputs(const train_options& options,
                        ? data::random_split(folder.photos.size(), options.valid_pct, options.seed)
                        : data::split_by_list(folder, options.valid_list);
     static_cast<void>(steps_per_epoch(inputs.split.train.size(), options.batch_size));
+    inputs.augment = options.recipe == "augmented";
+    const std::int64_t photo_size = inputs.augment ? data::presized(options.size) : options.size;
     inputs.photos = std::make_unique<data::photo_store>(
-        std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(options.size),
+        std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(photo_size),
                                                .max_broken = options.max_bad_images});
 
     const weight_source source = find_weights(options);
@@ -139,6 +143,7 @@ training_setup setup_of(const training_inputs& inputs) {
             .split = inputs.split,
             .batch_size = inputs.batch_size,
             .image_size = inputs.image_size,
+            .augment = inputs.augment,
             .seed = inputs.seed,
             .activations = inputs.activations,
             .loader_threads = inputs.loader_threads};

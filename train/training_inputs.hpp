@@ -32,6 +32,7 @@ struct training_inputs {
     std::string weights;      // where they come from, in words
     std::string weights_hash; // SHA-256 of their file, or "random"
     std::int64_t batch_size = 0, image_size = 0;
+    bool augment = false;
     std::uint64_t seed = 0;
     unsigned loader_threads = 0;
 };

@@ -27,7 +27,8 @@ model::plan_options plan_options(const training_setup& setup, model::phase kind)
             .batch = setup.batch_size,
             .height = setup.image_size,
             .width = setup.image_size,
-            .activations = setup.activations};
+            .activations = setup.activations,
+            .photo_size = setup.augment ? static_cast<std::int64_t>(setup.photos.options().image_size) : 0};
 }
 
 kernels::device_memory bind_together(const training_setup& setup, std::initializer_list<model::plan*> plans) {

@@ -20,7 +20,9 @@ struct training_setup {
     data::photo_store& photos;
     const std::vector<std::int32_t>& labels; // of every photograph of the folder
     const data::photo_split& split;
-    std::int64_t batch_size = 64, image_size = 224;
+    std::int64_t batch_size = 64, image_size = 224; // image_size: of what the network sees
+    // The photographs come larger (data::presized) and are sampled down: to train, each by its augmentation.
+    bool augment = false;
     std::uint64_t seed = 42;
     kernels::dtype activations = kernels::dtype::f32;
     unsigned loader_threads = 0; // 0: one for each core

@@ -6,13 +6,11 @@
 // per-channel arrays have `channels` elements; optional pointers may be null.
 #pragma once
 
+#include "kernels/cpu/bf16.hpp"
+
 #include <cstdint>
 
 namespace petnet::kernels::cpu {
-
-struct bf16 {
-    std::uint16_t bits;
-};
 
 // What batch_norm_backward reads to form its g = relu_cut(dy + dy2).
 template <typename T> struct incoming_gradient {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/sampling_loops.hpp"
 
 namespace petnet::kernels::cpu {
 namespace {
@@ -37,6 +38,12 @@ template <> const loops<float>& best_loops<float>() {
 }
 template <> const loops<bf16>& best_loops<bf16>() {
     return pick(baseline::bf16_loops, avx2::bf16_loops, avx512::bf16_loops);
+}
+template <> const sampling_loops<float>& best_sampling_loops<float>() {
+    return pick(baseline::float_sampling_loops, avx2::float_sampling_loops, avx512::float_sampling_loops);
+}
+template <> const sampling_loops<bf16>& best_sampling_loops<bf16>() {
+    return pick(baseline::bf16_sampling_loops, avx2::bf16_sampling_loops, avx512::bf16_sampling_loops);
 }
 adam_loop best_adam_loop() { return pick(baseline::adam, avx2::adam, avx512::adam); }
 

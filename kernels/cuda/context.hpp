@@ -29,6 +29,7 @@ class context {
 // each takes a copy of the parameters. Choices (grid, block, kernel) depend on shapes and dtypes only, never
 // on the device or on addresses: same inputs, same bits.
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const photo_to_tensor& op);
+[[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const sampled_photo_to_tensor& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const convolution_forward& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_data& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_weights& op);

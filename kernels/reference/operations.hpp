@@ -12,6 +12,7 @@
 namespace petnet::kernels::reference {
 
 template <class T> std::unique_ptr<operation> prepare(const photo_to_tensor& op);
+template <class T> std::unique_ptr<operation> prepare(const sampled_photo_to_tensor& op);
 template <class T> std::unique_ptr<operation> prepare(const convolution_forward& op);
 template <class T> std::unique_ptr<operation> prepare(const convolution_backward_data& op);
 template <class T> std::unique_ptr<operation> prepare(const convolution_backward_weights& op);

@@ -137,6 +137,7 @@ TEST_F(output, model_file) {
     EXPECT_GT(classes.size(), 2U);
     EXPECT_EQ(file.metadata.at("size"), "32");
     EXPECT_EQ(file.metadata.at("recipe"), "basic");
+    EXPECT_EQ(file.metadata.at("photo_size"), "32");
     EXPECT_EQ(file.metadata.at("mean"), "[0.485,0.456,0.406]");
     EXPECT_EQ(file.metadata.at("std"), "[0.229,0.224,0.225]");
     std::size_t convolutions = 0;

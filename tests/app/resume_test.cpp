@@ -93,6 +93,23 @@ TEST_F(resume, after_a_signal) {
     }
 }
 
+TEST_F(resume, of_augmented_photographs) {
+    const std::string data = photographs("d");
+    const arguments more{"--recipe", "augmented", "--labels", "breed"};
+    const outcome whole = run(training(data, "whole", more));
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    const arguments words = training(data, "o", more);
+    ASSERT_EQ(interrupted(words, "o", SIGTERM, 2).code, 143);
+    const outcome continued = run(words);
+    ASSERT_EQ(continued.code, 0) << continued.err;
+    expect_same_run("o", "whole");
+
+    // Another recipe is another run, and trains on other pixels.
+    ASSERT_EQ(run(training(data, "o", {"--labels", "breed"})).code, 0);
+    EXPECT_TRUE(fs::exists(at("o.1/model.safetensors")));
+    EXPECT_FALSE(model_of("o") == model_of("whole"));
+}
+
 TEST_F(resume, after_many_signals) {
     const std::string data = photographs("d");
     ASSERT_EQ(run(training(data, "whole")).code, 0);

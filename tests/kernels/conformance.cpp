@@ -94,6 +94,14 @@ struct longest_sum {
     }
 };
 
+// By how many units of 2^-24 a coordinate magnifies rounding: it is computed between -1 and 1 and counts up
+// to the longest side in pixels, and the values of neighbouring pixels may be the whole range apart.
+double magnification(const operation_params& op) {
+    const auto* photo = std::get_if<sampled_photo_to_tensor>(&op);
+    if (photo == nullptr) return 1;
+    return static_cast<double>(std::max(photo->pixels.desc.dims[1], photo->pixels.desc.dims[2]));
+}
+
 } // namespace
 
 // A sum of n terms, each rounded by at most eps = 2^-24, is off by about eps * sqrt(n) of its size; 16 covers
@@ -101,7 +109,7 @@ struct longest_sum {
 // larger than the typical one. A bf16 result is rounded once more, by up to 2^-8 of itself (f16: 2^-11); dx
 // of a batch norm with a residual twice, as a kernel may keep g in dresidual alone.
 double tolerance_of(const operation_params& op, dtype written) {
-    const double arithmetic = 16 * 0x1p-24 * std::sqrt(std::visit(longest_sum{}, op));
+    const double arithmetic = 16 * 0x1p-24 * std::sqrt(std::visit(longest_sum{}, op)) * magnification(op);
     const auto* backward = std::get_if<batch_norm_backward>(&op);
     const int roundings = backward != nullptr && backward->dresidual.present() ? 2 : 1;
     const auto* weights = std::get_if<convolution_backward_weights>(&op); // whose dw may be rounded like x

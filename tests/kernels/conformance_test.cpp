@@ -6,7 +6,10 @@
 #include "tests/kernels/conformance.hpp"
 #include "tests/support/fill.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <array>
 
 namespace petnet::testing {
 namespace {
@@ -37,17 +40,60 @@ tensor_view maybe_input(test_tensors& tensors, std::string_view name, const shap
 }
 shape pooled(const shape& dims) { return {dims[0], dims[1], (dims[2] - 1) / 2 + 1, (dims[3] - 1) / 2 + 1}; }
 
+constexpr std::array imagenet_mean{0.485F, 0.456F, 0.406F}, imagenet_deviation{0.229F, 0.224F, 0.225F};
+
+tensor_view random_pixels(test_tensors& tensors, const shape& dims) {
+    std::vector<std::byte> pixels(static_cast<std::size_t>(dims.elements()));
+    for (std::size_t i = 0; i < pixels.size(); ++i)
+        pixels[i] = static_cast<std::byte>(random_key(1).bits(i) & 0xFF);
+    return tensors.bytes(dtype::u8, dims, pixels);
+}
+
 TEST_P(conformance_test, photo_to_tensor) {
     for (const shape& dims : {shape{1, 1, 1, 3}, shape{2, 7, 5, 3}, shape{3, 16, 17, 3}})
         expect([&](test_tensors& tensors) -> operation_params {
-            std::vector<std::byte> pixels(static_cast<std::size_t>(dims.elements()));
-            for (std::size_t i = 0; i < pixels.size(); ++i)
-                pixels[i] = static_cast<std::byte>(random_key(1).bits(i) & 0xFF);
-            return photo_to_tensor{tensors.bytes(dtype::u8, dims, pixels),
-                                   tensors.output(shape{dims[0], 3, dims[1], dims[2]}),
-                                   {0.485F, 0.456F, 0.406F},
-                                   {0.229F, 0.224F, 0.225F}};
+            return photo_to_tensor{random_pixels(tensors, dims),
+                                   tensors.output(shape{dims[0], 3, dims[1], dims[2]}), imagenet_mean,
+                                   imagenet_deviation};
         });
+}
+
+struct sampling_case {
+    std::int64_t batch, height, width, out_height, out_width;
+};
+
+// Nothing, fastai's draws at their ends, turned by a right angle, and seen from so far away that the
+// photograph is reflected a dozen times.
+const std::vector<std::vector<double>> photo_transforms{
+    {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1},
+    {-0.9, 0.15, 0.1, 0.17, 0.93, -0.08, -0.19, 0.16, 1, 0.405, 1.25},
+    {0, -1, 0, 1, 0, 0, 0, 0, 2, -0.405, 0.8},
+    {11.3, 2.1, 0.7, -1.9, 12.7, -4.4, 0.3, -0.2, 1, 0.1, 0.9}};
+
+TEST_P(conformance_test, sampled_photo_to_tensor) {
+    for (const sampling_case& size :
+         {sampling_case{1, 1, 1, 1, 1}, sampling_case{2, 1, 6, 3, 1}, sampling_case{4, 7, 5, 9, 4},
+          sampling_case{5, 16, 17, 8, 11}, sampling_case{4, 37, 41, 8, 9}, sampling_case{1, 23, 60, 5, 16},
+          sampling_case{3, 60, 23, 16, 5}, sampling_case{2, 115, 115, 56, 56},
+          sampling_case{1, 9, 300, 9, 140}})
+        for (const bool transformed : {false, true}) {
+            SCOPED_TRACE(
+                fmt::format("{}x{} to {}x{}", size.height, size.width, size.out_height, size.out_width) +
+                (transformed ? ", transformed" : ""));
+            expect([&](test_tensors& tensors) -> operation_params {
+                std::vector<double> transforms;
+                for (std::int64_t n = 0; n < size.batch; ++n)
+                    for (const double value : photo_transforms[static_cast<std::size_t>(n + size.height) %
+                                                               photo_transforms.size()])
+                        transforms.push_back(rounded_to_f32(value));
+                return kernels::sampled_photo_to_tensor{
+                    random_pixels(tensors, {size.batch, size.height, size.width, 3}),
+                    transformed ? tensors.input({size.batch, photo_transform_columns}, transforms)
+                                : tensor_view{},
+                    tensors.output(shape{size.batch, 3, size.out_height, size.out_width}), imagenet_mean,
+                    imagenet_deviation};
+            });
+        }
 }
 
 std::vector<convolution_shape> convolutions() {

@@ -88,6 +88,17 @@ TEST_P(contract_test, the_rest) {
     expect_refused(
         photo_to_tensor{tensors_.output(tensor_desc{dtype::u8, {1, 2, 2, 4}}), out({1, 3, 2, 2}), {}, {}},
         "3 channels");
+    const tensor_view photo = tensors_.output(tensor_desc{dtype::u8, {1, 5, 5, 3}}),
+                      sampled = out({1, 3, 2, 2});
+    expect_refused(sampled_photo_to_tensor{photo, {}, out({1, 4, 2, 2}), {1, 1, 1}, {1, 1, 1}},
+                   "y must be f32 1x3x2x2");
+    expect_refused(sampled_photo_to_tensor{photo, out({1, 9}), sampled, {1, 1, 1}, {1, 1, 1}},
+                   "transforms must be f32 1x11");
+    expect_refused(sampled_photo_to_tensor{photo, {}, sampled, {1, 1, 1}, {1, 0, 1}}, "deviation");
+    expect_refused(
+        sampled_photo_to_tensor{
+            tensors_.output(tensor_desc{dtype::u8, {1, 1, 1 << 15, 3}}), {}, sampled, {1, 1, 1}, {1, 1, 1}},
+        "below 2^15 pixels");
     expect_refused(max_pool_forward{out({1, 8, 4, 4}), {}, out({1, 8, 4, 4}), {}}, "y must be f32 1x8x2x2");
     expect_refused(max_pool_backward{out({1, 8, 2, 2}), {}, {}, out({1, 8, 4, 4})}, "argmax must be there");
     expect_refused(concat_pool_forward{out({1, 8, 2, 2}), out({1, 8}), {}}, "y must be f32 1x16");

@@ -46,6 +46,11 @@ TEST(cost_test, the_rest) {
     const tensor_view x = f32({2, 3, 4, 4}), pooled = f32({2, 3, 2, 2}); // 96 and 24 elements
     const tensor_view argmax = present(dtype::u8, {2, 3, 2, 2});
     expect_cost(photo_to_tensor{present(dtype::u8, {2, 4, 4, 3}), x, {}, {}}, 96, 4 * 96, 3 * 96);
+    // 2x3x2x2 elements at 8 points, of 4x4 pixels as they are, then of 5x6 pixels averaged to 4x4
+    expect_cost(sampled_photo_to_tensor{present(dtype::u8, {2, 4, 4, 3}), {}, pooled, {}, {}}, 96, 4 * 24,
+                11 * 24);
+    expect_cost(sampled_photo_to_tensor{present(dtype::u8, {2, 5, 6, 3}), f32({2, 11}), pooled, {}, {}},
+                180 + 4 * 22, 4 * 24, 11 * 24 + 14 * 8 + 4 * 24 + 180);
     expect_cost(max_pool_forward{x, f32({4, 3}), pooled, argmax}, 4 * (96 + 12), 4 * 24 + 24, 2 * 96);
     expect_cost(max_pool_backward{pooled, pooled, argmax, x}, 2 * 4 * 24 + 24, 4 * 96, 2 * 24);
     expect_cost(concat_pool_forward{x, f32({2, 6}), present(dtype::i32, {2, 3})}, 4 * 96, 4 * 12 + 4 * 6, 96);

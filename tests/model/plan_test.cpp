@@ -55,6 +55,18 @@ TEST_F(resnet34_plans, do_what_the_phase_needs_and_no_more) {
               0);
 }
 
+TEST_F(resnet34_plans, sample_larger_photographs_by_transforms_in_training_only) {
+    for (const model::phase kind : {model::phase::frozen, model::phase::unfrozen, model::phase::evaluation}) {
+        const model::plan plan(parameters_, network_,
+                               {.kind = kind, .batch = 8, .height = 64, .width = 64, .photo_size = 131});
+        EXPECT_EQ(count<kernels::photo_to_tensor>(plan), 0);
+        EXPECT_EQ(count<kernels::sampled_photo_to_tensor>(plan), 1);
+        EXPECT_EQ(plan.pixels().desc.dims, (kernels::shape{8, 131, 131, 3}));
+        EXPECT_EQ(plan.transforms().present(), kind != model::phase::evaluation);
+    }
+    EXPECT_EQ(count<kernels::photo_to_tensor>(make(model::phase::frozen)), 1);
+}
+
 TEST_F(resnet34_plans, update_what_the_phase_trains) {
     const auto updated = [](const model::plan& plan) {
         const auto& step = std::get<kernels::adam_step>(plan.nodes().back().params);

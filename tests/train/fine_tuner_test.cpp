@@ -4,6 +4,7 @@
 // or cuts of another epoch: each changes them.
 #include "train/fine_tuner.hpp"
 
+#include "data/augment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/train/plain_training.hpp"
 
@@ -78,6 +79,12 @@ TEST_F(fine_tuning, golden_rates_at_every_step_and_the_plain_loop_s_bits) {
         }
         EXPECT_NEAR(log.all[i].hyper.mom, rows[i].at(1).get<double>(), 1e-6) << "step " << i;
     }
+}
+
+TEST_F(fine_tuning, augmented_photographs) {
+    cut_to(static_cast<std::size_t>(data::presized(size)));
+    const step_log log = compare(fine_tune_phases(1, 2e-3, 1));
+    EXPECT_EQ(log.epochs.at(0).validation.images, 2);
 }
 
 TEST_F(fine_tuning, several_epochs_in_a_phase) {

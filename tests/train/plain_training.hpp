@@ -4,14 +4,17 @@
 #pragma once
 
 #include "base/random.hpp"
+#include "data/augment.hpp"
 #include "data/labels.hpp"
 #include "tests/data/test_folder.hpp"
 #include "train/schedule.hpp"
 #include "train/training_setup.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,11 +39,17 @@ class plain_training : public ::testing::Test {
             const int width = i % 2 == 0 ? 48 : 40; // free axis: cuts are drawn; 4 divides it, as a row must
             folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp", bitmap(i, width));
         }
-        photos_ = std::make_unique<data::photo_store>(data::open_image_folder(folder_.path()),
-                                                      data::store_options{.image_size = size});
+        cut_to(size);
         labels_ = data::label_photos(photos_->folder(), data::label_rule::parse("cat-dog")).of_photo;
         split_ = data::random_split(photographs, 0.2, seed); // 2 validate, 11 train in 3 batches
     }
+
+    void cut_to(std::size_t side) {
+        photos_ = std::make_unique<data::photo_store>(data::open_image_folder(folder_.path()),
+                                                      data::store_options{.image_size = side});
+    }
+    [[nodiscard]] std::size_t side() const { return photos_->options().image_size; }
+    [[nodiscard]] bool augments() const { return side() != size; }
 
     struct trained {
         std::unique_ptr<kernels::backend> device = kernels::make_backend("cpu", {.threads = 1});
@@ -61,6 +70,7 @@ class plain_training : public ::testing::Test {
                 .split = split_,
                 .batch_size = batch,
                 .image_size = size,
+                .augment = augments(),
                 .seed = seed,
                 .loader_threads = 2};
     }
@@ -73,7 +83,11 @@ class plain_training : public ::testing::Test {
         std::vector<step_record> log;
         kernels::backend& device = *run.device;
         model::plan plan(*run.parameters, network_,
-                         {.kind = kind, .batch = batch, .height = size, .width = size});
+                         {.kind = kind,
+                          .batch = batch,
+                          .height = size,
+                          .width = size,
+                          .photo_size = augments() ? static_cast<std::int64_t>(side()) : 0});
         const kernels::device_memory memory = device.allocate(plan.memory_bytes());
         plan.bind(memory.get());
         for (const model::parameter& p : run.parameters->trained()) {
@@ -136,11 +150,12 @@ class plain_training : public ::testing::Test {
 
     void feed(kernels::backend& device, const model::plan& plan, std::int64_t epoch,
               std::span<const std::size_t> order) {
-        std::vector<std::uint8_t> pixels(3 * size * size * batch);
+        const std::size_t square = 3 * side() * side();
+        std::vector<std::uint8_t> pixels(square * batch);
+        std::vector<double> transforms;
         std::vector<std::int32_t> target;
         std::vector<std::uint64_t> keys;
         const auto by_epoch = static_cast<std::uint64_t>(epoch);
-        constexpr std::size_t square = 3 * size * size;
         for (std::size_t row = 0; row < order.size(); ++row) {
             const std::string& name = photos_->folder().photos[order[row]].name;
             data::cut_square(*photos_->photo(order[row]),
@@ -148,7 +163,10 @@ class plain_training : public ::testing::Test {
                              std::span(pixels).subspan(row * square, square));
             target.push_back(name.starts_with("C") ? 0 : 1);
             keys.push_back(random_key(seed).child("dropout").child(by_epoch).child(name).value());
+            std::ranges::copy(data::transform_of(data::draw_augmentation(seed, by_epoch, name)),
+                              std::back_inserter(transforms));
         }
+        if (augments()) device.write(plan.transforms(), std::span<const double>(transforms));
         device.write_bytes(plan.pixels(), std::as_bytes(std::span(pixels)));
         device.write_bytes(plan.target(), std::as_bytes(std::span(target)));
         device.write_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
