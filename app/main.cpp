@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
                    "            130 or 143 interrupted with a checkpoint saved, 70 a bug in petnet.");
     app::exit_status status;
     app::add_train(program, status);
+    app::add_data(program, status);
     app::add_inspect(program, status);
     app::add_doctor(program, status);
     app::parse(program, argc, argv);

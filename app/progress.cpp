@@ -4,16 +4,10 @@
 #include "app/console.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/core.h>
-#include <unistd.h>
 
 namespace petnet::app {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto quiet_interval = 30s; // between signs of life where there is no bar
 
 std::string joined(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 6;
@@ -24,16 +18,14 @@ std::string joined(const std::vector<std::string>& names) {
 
 } // namespace
 
-std::string clock_text(double seconds) {
-    const auto all = static_cast<long>(std::lround(std::max(0.0, seconds)));
-    const long hours = all / 3600, minutes = all / 60 % 60;
-    return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, all % 60)
-                     : fmt::format("{:02}:{:02}", minutes, all % 60);
+progress::progress(bool quiet) : quiet_(quiet), bar_(quiet) {}
+
+void progress::on_fetch(const data::work_progress& now) { bar_.show(now); }
+
+void progress::on_fetch_note(std::string_view line) {
+    bar_.erase();
+    if (!quiet_) tell("{}\n", line);
 }
-
-progress::progress(bool quiet) : quiet_(quiet), terminal_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
-
-progress::~progress() { erase_bar(); }
 
 void progress::on_start(const train::run_summary& s) {
     epochs_ = s.epochs;
@@ -55,7 +47,7 @@ void progress::on_start(const train::run_summary& s) {
 }
 
 void progress::on_phase(const train::training_phase& phase) {
-    erase_bar();
+    bar_.erase();
     if (!quiet_)
         tell("{}\n",
              phase.kind == model::phase::frozen
@@ -72,47 +64,24 @@ void progress::on_step(const train::step_report& step) {
     const std::string rest =
         fmt::format("{}/{}  loss {:.4f}  {:.0f} img/s  {} left", step.step_in_epoch + 1, step.steps_in_epoch,
                     step.loss, images_per_second_, clock_text(step.seconds_left));
-    bar(fmt::format("epoch {}/{}", step.epoch + 1, epochs_),
-        static_cast<double>(step.step_in_epoch + 1) / static_cast<double>(step.steps_in_epoch), rest);
+    bar_.show(fmt::format("epoch {}/{}", step.epoch + 1, epochs_),
+              static_cast<double>(step.step_in_epoch + 1) / static_cast<double>(step.steps_in_epoch), rest);
 }
 
 void progress::on_validation(std::int64_t done, std::int64_t batches) {
-    bar("validating", static_cast<double>(done) / static_cast<double>(batches),
-        fmt::format("{}/{}", done, batches));
+    bar_.show("validating", static_cast<double>(done) / static_cast<double>(batches),
+              fmt::format("{}/{}", done, batches));
 }
 
 void progress::on_epoch(const train::epoch_report& e) {
-    erase_bar();
+    bar_.erase();
     tell_result("{:<5}  {:<10.6f}  {:<10.6f}  {:<10.6f}  {}\n", e.epoch, e.train_loss, e.validation.loss,
                 e.validation.error_rate, clock_text(e.seconds));
 }
 
 void progress::on_warning(std::string_view line) {
-    erase_bar();
+    bar_.erase();
     tell("Warning: {}\n", line);
-}
-
-void progress::bar(const std::string& what, double fraction, const std::string& rest) {
-    if (quiet_) return;
-    if (!terminal_) {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_line_ < quiet_interval) return;
-        last_line_ = now;
-        tell("{}: {}\n", what, rest);
-        return;
-    }
-    constexpr int width = 20;
-    const int full = static_cast<int>(std::lround(fraction * width));
-    // Erase to the end of the line, so that a shorter line leaves nothing of a longer one.
-    tell("\r{} [{:-<{}}{:<{}}] {}\033[K", what, std::string(static_cast<std::size_t>(full), '#'), full, "",
-         width - full, rest);
-    bar_shown_ = true;
-}
-
-void progress::erase_bar() {
-    if (!bar_shown_) return;
-    tell("\r\033[K");
-    bar_shown_ = false;
 }
 
 } // namespace petnet::app

@@ -3,10 +3,8 @@
 // terminal a progress bar (standard error).
 #pragma once
 
+#include "app/progress_bar.hpp"
 #include "train/run.hpp"
-
-#include <chrono>
-#include <string>
 
 namespace petnet::app {
 
@@ -14,8 +12,9 @@ class progress final : public train::run_observer {
   public:
     // quiet: only the table and warnings.
     explicit progress(bool quiet);
-    ~progress() override;
 
+    void on_fetch(const data::work_progress& now) override;
+    void on_fetch_note(std::string_view line) override;
     void on_start(const train::run_summary& summary) override;
     void on_phase(const train::training_phase& phase) override;
     void on_step(const train::step_report& step) override;
@@ -24,16 +23,10 @@ class progress final : public train::run_observer {
     void on_warning(std::string_view line) override;
 
   private:
-    void bar(const std::string& what, double fraction, const std::string& rest);
-    void erase_bar();
-
-    bool quiet_, terminal_, bar_shown_ = false;
+    bool quiet_;
+    progress_bar bar_;
     std::int64_t epochs_ = 0;
     double images_per_second_ = 0; // running mean
-    std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
 };
-
-// "01:05", "1:02:03"
-[[nodiscard]] std::string clock_text(double seconds);
 
 } // namespace petnet::app

@@ -3,14 +3,13 @@
 #include "app/commands.hpp"
 #include "app/console.hpp"
 #include "app/progress.hpp"
+#include "app/stop_signal.hpp"
 #include "base/errors.hpp"
 #include "train/run.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
 #include <charconv>
-#include <csignal>
 #include <filesystem>
 #include <fmt/core.h>
 #include <limits>
@@ -18,14 +17,6 @@
 
 namespace petnet::app {
 namespace {
-
-std::atomic<int> stop_signal = 0;
-static_assert(std::atomic<int>::is_always_lock_free, "set in a signal handler");
-
-void request_stop(int signal) {
-    stop_signal = signal;
-    std::signal(signal, SIG_DFL); // who asks twice does not want to wait for the checkpoint
-}
 
 // --batch-size is also PETNET_BATCH_SIZE.
 CLI::Option* with_environment(CLI::Option* option) {
@@ -55,17 +46,19 @@ void check_weights(const std::string& weights) {
 void run_train(const train_arguments& arguments, exit_status& status) {
     check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
-    std::signal(SIGINT, request_stop);
-    std::signal(SIGTERM, request_stop);
-    std::signal(SIGPIPE, SIG_IGN); // who reads the table may leave before its end
-    const train::run_result result =
-        train::run_training(arguments.options, watcher, [] { return stop_signal.load() != 0; });
-    if (result.finished) {
-        if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
-        return;
+    watch_stop_signals();
+    try {
+        const train::run_result result =
+            train::run_training(arguments.options, watcher, [] { return stop_signal() != 0; });
+        if (result.finished) {
+            if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
+            return;
+        }
+        tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
+    } catch (const data::work_stopped&) {
+        tell("Interrupted: what was downloaded is kept, the same command continues from it.\n");
     }
-    tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
-    status.code = 128 + stop_signal.load();
+    status.code = 128 + stop_signal();
 }
 
 } // namespace
@@ -77,8 +70,10 @@ void add_train(CLI::App& program, exit_status& status) {
     const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
         return with_environment(command->add_option(name, value, help)->group(group)->capture_default_str());
     };
-    add("Data", "--data", o.data, "folder of photographs; absent: the embedded sample (296 pets)")
-        ->option_text("DIR");
+    add("Data", "--data", o.data,
+        "folder of photographs; pets: the Oxford-IIIT Pet data set, fetched where no folder has that name; "
+        "absent: the embedded sample (296 pets)")
+        ->option_text("DIR|pets");
     add("Data", "--labels", o.labels,
         "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
         "regex=RE (its "
@@ -93,9 +88,8 @@ void add_train(CLI::App& program, exit_status& status) {
         "part of the photographs that may be broken before the run stops");
 
     add("Training", "--weights", o.weights,
-        "start: imagenet, embedded, random, or a file (safetensors or torch .pth); absent: embedded with the "
-        "sample, "
-        "else imagenet")
+        "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
+        ".pth); absent: embedded with the sample, else imagenet")
         ->option_text("NAME|FILE");
     add("Training", "--epochs", o.epochs, "epochs with everything training");
     add("Training", "--freeze-epochs", o.freeze_epochs,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/run.hpp"
 
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
 #include "base/version.hpp"
@@ -69,13 +70,13 @@ struct weight_source {
     std::string words;
 };
 
-weight_source find_weights(const train_options& options) {
+weight_source find_weights(const train_options& options, const data::work_listener& fetching) {
     std::string name = options.weights;
     if (name.empty()) name = options.data.empty() ? "embedded" : "imagenet";
     if (name == "random") return {{}, "random"};
     if (name == "embedded")
         return {embedded_weights(), "embedded (pretrained on 59 animal classes of Tiny-ImageNet)"};
-    if (name == "imagenet") return {imagenet_weights(), "ImageNet (torchvision)"};
+    if (name == "imagenet") return {imagenet_weights(fetching), "ImageNet (torchvision)"};
     return {name, name};
 }
 
@@ -110,8 +111,12 @@ run_result run_training(const train_options& options, run_observer& listener,
     const data::label_rule rule = data::label_rule::parse(options.labels);
 
     // Photographs first: the commonest mistakes are in them, and nothing before this takes time.
-    const std::filesystem::path data_folder = options.data.empty() ? sample_folder() : options.data;
-    data::image_folder folder = data::open_image_folder(data_folder);
+    const data::work_listener fetching{
+        .on_progress = [&](const data::work_progress& progress) { listener.on_fetch(progress); },
+        .on_note = [&](const std::string& line) { listener.on_fetch_note(line); },
+        .stop_requested = stop_requested};
+    const std::filesystem::path photographs = data_folder(options.data, fetching);
+    data::image_folder folder = data::open_image_folder(photographs);
     const data::photo_labels labels = data::label_photos(folder, rule);
     for (const std::string& name : labels.class_names)
         if (!is_utf8(name))
@@ -126,7 +131,7 @@ run_result run_training(const train_options& options, run_observer& listener,
     data::require_few_broken(folder.root, folder.broken, folder.photos.size() + folder.broken.size(),
                              options.max_bad_images);
 
-    const weight_source source = find_weights(options);
+    const weight_source source = find_weights(options, fetching);
     const auto warn = [&](const std::string& line) { listener.on_warning(line); };
     const std::unique_ptr<kernels::backend> device =
         kernels::make_backend(options.device, {.threads = options.threads,
@@ -161,7 +166,7 @@ run_result run_training(const train_options& options, run_observer& listener,
 
     run_summary summary;
     summary.data =
-        options.data.empty() ? "the embedded sample of the Oxford-IIIT Pet data set" : data_folder.string();
+        options.data.empty() ? "the embedded sample of the Oxford-IIIT Pet data set" : photographs.string();
     summary.weights = source.words;
     summary.device = device->name() + ": " + device->device();
     summary.precision = kernels::name_of(activations);
@@ -185,7 +190,7 @@ run_result run_training(const train_options& options, run_observer& listener,
         {"photographs", {{"train", summary.train}, {"valid", summary.valid}, {"skipped", summary.skipped}}},
         {"guess_error", summary.guess_error},
         {"weights", {{"source", source.words}, {"sha256", weights_hash}}},
-        {"data", {{"folder", data_folder.string()}, {"names_and_sizes_sha256", folder.fingerprint()}}},
+        {"data", {{"folder", photographs.string()}, {"names_and_sizes_sha256", folder.fingerprint()}}},
         {"identity", output.identity()}};
 
     std::vector<std::string> validation_names;
