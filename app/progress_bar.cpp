@@ -19,9 +19,11 @@ std::string amount_text(const data::work_progress& p) {
     const double unit = p.in_bytes ? 1e6 : 1;
     const std::string name = p.in_bytes ? " MB" : "";
     const double done = static_cast<double>(p.done) / unit, total = static_cast<double>(p.total) / unit;
-    std::string text = p.total == 0 ? fmt::format("{:.0f}{}", done, name)
-                                    : fmt::format("{:.0f} %  {:.0f}/{:.0f}{}", std::floor(100 * done / total),
-                                                  done, total, name);
+    const int digits = p.in_bytes && std::max(done, total) < 10 ? 1 : 0;
+    std::string text = p.total == 0
+                           ? fmt::format("{:.{}f}{}", done, digits, name)
+                           : fmt::format("{:.0f} %  {:.{}f}/{:.{}f}{}", std::floor(100 * done / total), done,
+                                         digits, total, digits, name);
     if (p.per_second <= 0) return text;
     text += p.in_bytes ? fmt::format("  {:.1f} MB/s", p.per_second / unit)
                        : fmt::format("  {:.0f}/s", p.per_second);

@@ -137,11 +137,15 @@ class fetching {
         make_folders(options_.cache);
         const fetch_lock lock(place_.string() + ".lock", item_.title, listener_);
         if (fetched(item_, options_.cache)) return place_; // by the one that was waited for
-        if (use_file_put_by_hand()) return place_;
+        if (use_file_put_by_hand()) {
+            discard_parts();
+            return place_;
+        }
         std::string reasons;
         for (const fetch_source& source : sources_) {
             try {
                 download_and_use(source);
+                discard_parts();
                 if (!reasons.empty())
                     listener_.note("taken from " + shown_url(source.url) + ", as " + reasons);
                 return place_;
@@ -154,7 +158,7 @@ class fetching {
         const fetch_source& first = item_.sources.front();
         throw environment_error(item_.title + " are not here and cannot be downloaded (" + reasons +
                                 "): download " + first.url + " yourself and put it at " +
-                                (options_.cache / first.file_name()).string());
+                                (options_.cache / first.file).string());
     }
 
   private:
@@ -162,8 +166,7 @@ class fetching {
     [[nodiscard]] std::vector<fetch_source> find_sources() const {
         const std::string mirror = mirror_of(item_, options_);
         if (mirror.empty()) return item_.sources;
-        const auto same =
-            std::ranges::find(item_.sources, file_name_of_url(mirror), &fetch_source::file_name);
+        const auto same = std::ranges::find(item_.sources, file_name_of_url(mirror), &fetch_source::file);
         fetch_source source = same == item_.sources.end() ? item_.sources.front() : *same;
         source.url = mirror;
         return {source};
@@ -171,7 +174,7 @@ class fetching {
 
     bool use_file_put_by_hand() {
         for (const fetch_source& source : item_.sources) {
-            const fs::path file = options_.cache / source.file_name();
+            const fs::path file = options_.cache / source.file;
             std::error_code ignored;
             if (!item_.unpacked || !fs::exists(file, ignored)) continue;
             const verified_file archive = verify(file, source, listener_);
@@ -183,7 +186,7 @@ class fetching {
     }
 
     void download_and_use(const fetch_source& source) {
-        const fs::path part = options_.cache / (source.file_name() + ".part");
+        const fs::path part = part_of(source);
         download({.url = source.url,
                   .part = part,
                   .most_bytes = source.bytes > 0 ? source.bytes : item_.most_bytes,
@@ -199,7 +202,14 @@ class fetching {
             discard_part(part); // continuing it would not make it better
             throw;
         }
-        discard_part(part);
+    }
+
+    [[nodiscard]] fs::path part_of(const fetch_source& source) const {
+        return options_.cache / (source.file + ".part");
+    }
+    // With the item in its place, the parts of no source are of use.
+    void discard_parts() const {
+        for (const fetch_source& source : item_.sources) discard_part(part_of(source));
     }
 
     const fetch_item& item_;

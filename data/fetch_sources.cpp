@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/fetch_sources.hpp"
 
-#include "data/url.hpp"
-
 namespace petnet::data {
-
-std::string fetch_source::file_name() const { return file_name_of_url(url); }
 
 const std::vector<fetch_item>& fetch_items() {
     static const std::vector<fetch_item> items{
@@ -19,10 +15,12 @@ const std::vector<fetch_item>& fetch_items() {
          .photographs = 7390,
          .sources = {{// The MD5 is torchvision's (OxfordIIITPet).
                       .url = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz",
+                      .file = "images.tar.gz",
                       .md5 = "5c4f3ee8e5d25df40f4fd59a7f44e54c",
                       .inside = "images"},
                      {// The size is fastai's (download_checks); a hash of all of it is published nowhere.
                       .url = "https://s3.amazonaws.com/fast-ai-imageclas/oxford-iiit-pet.tgz",
+                      .file = "oxford-iiit-pet.tgz",
                       .bytes = 811'706'944,
                       .inside = "oxford-iiit-pet/images"}}},
         {.name = "resnet34",
@@ -31,8 +29,9 @@ const std::vector<fetch_item>& fetch_items() {
          .place = "resnet34-b627a593.pth",
          .most_bytes = 200'000'000,
          // torchvision names its files by the first digits of their SHA-256.
-         .sources = {
-             {.url = "https://download.pytorch.org/models/resnet34-b627a593.pth", .sha256 = "b627a593"}}}};
+         .sources = {{.url = "https://download.pytorch.org/models/resnet34-b627a593.pth",
+                      .file = "resnet34-b627a593.pth",
+                      .sha256 = "b627a593"}}}};
     return items;
 }
 

@@ -15,6 +15,7 @@ namespace petnet::data {
 // One place that has it. What is empty or 0 is not known.
 struct fetch_source {
     std::string url;
+    std::string file;   // as which it lies in the cache folder, also when somebody put it there by hand
     std::string sha256; // lower-case hexadecimal, or its first digits
     std::string md5;    // likewise, whole
     std::uint64_t bytes = 0;
@@ -22,8 +23,6 @@ struct fetch_source {
 
     // Whether a hash tells the right file, so that what is in it need not be looked at.
     [[nodiscard]] bool has_hash() const { return !sha256.empty() || !md5.empty(); }
-    // As which the file lies in the cache folder, also when somebody put it there by hand.
-    [[nodiscard]] std::string file_name() const;
 };
 
 struct fetch_item {

@@ -151,7 +151,7 @@ TEST_F(fetch, a_bar_on_a_terminal_and_plain_lines_elsewhere) {
     int status = 0;
     ASSERT_EQ(::waitpid(process, &status, 0), process);
     EXPECT_TRUE(std::regex_search(
-        shown, std::regex(R"(\rdownloading w \[#+-*\] *50 %  0/0 MB  \d+\.\d MB/s  \d\d:\d\d left)")))
+        shown, std::regex(R"(\rdownloading w \[#+ *\] 50 %  0\.1/0\.2 MB  \d+\.\d MB/s  \d\d:\d\d left)")))
         << shown;
     const outcome plain = run({"data", "fetch", "resnet34", "--url", url}, here());
     EXPECT_EQ(plain.err.find('\r'), std::string::npos) << plain.err;

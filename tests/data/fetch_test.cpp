@@ -52,9 +52,11 @@ class fetching : public ::testing::Test {
                 .most_bytes = 1'000'000,
                 .unpacked = archive_limits{.bytes = 1'000'000, .members = 100, .ratio = 20},
                 .photographs = 3,
-                .sources = {
-                    {.url = server.url("/images.tar.gz"), .md5 = md5(bytes_of(archive)), .inside = "images"},
-                    {.url = server.url("/pets.tgz"), .inside = "images"}}};
+                .sources = {{.url = server.url("/images.tar.gz"),
+                             .file = "images.tar.gz",
+                             .md5 = md5(bytes_of(archive)),
+                             .inside = "images"},
+                            {.url = server.url("/pets.tgz"), .file = "pets.tgz", .inside = "images"}}};
     }
     fs::path fetch(const fetch_item& what, const std::string& mirror = "") {
         return data::fetch(what, options(mirror), listener_);
@@ -103,13 +105,14 @@ TEST_F(fetching, weights) {
     http_server server([&](const auto& request, auto& connection) {
         served_file{.content = "weights"}.send(request, connection);
     });
-    fetch_item weights{
-        .name = "w",
-        .title = "Weights",
-        .variable = "PETNET_TEST_URL",
-        .place = "w.pth",
-        .most_bytes = 100,
-        .sources = {{.url = server.url("/w.pth"), .sha256 = sha256(bytes_of("weights")).substr(0, 8)}}};
+    fetch_item weights{.name = "w",
+                       .title = "Weights",
+                       .variable = "PETNET_TEST_URL",
+                       .place = "w.pth",
+                       .most_bytes = 100,
+                       .sources = {{.url = server.url("/w.pth"),
+                                    .file = "w.pth",
+                                    .sha256 = sha256(bytes_of("weights")).substr(0, 8)}}};
     EXPECT_EQ(content_of(fetch(weights)), "weights");
     EXPECT_EQ(left(), std::vector<std::string>{"w.pth"});
     static_cast<void>(fetch(weights));
@@ -311,9 +314,10 @@ TEST(fetch_sources, are_complete) {
         }
     }
     EXPECT_EQ(pets_item().name, "pets");
-    EXPECT_EQ(pets_item().sources[0].file_name(), "images.tar.gz");
+    for (const fetch_item& item : fetch_items())
+        for (const fetch_source& source : item.sources) EXPECT_EQ(source.file, file_name_of_url(source.url));
     // Without a hash of its own, a weight file lies under the name by which it is verified.
-    EXPECT_EQ(resnet34_item().place, resnet34_item().sources[0].file_name());
+    EXPECT_EQ(resnet34_item().place, resnet34_item().sources[0].file);
 }
 
 } // namespace
