@@ -5,11 +5,8 @@
 #include "tests/support/http_server.hpp"
 
 #include <csignal>
-#include <pty.h>
 #include <regex>
 #include <span>
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace petnet::testing;
 using namespace std::chrono_literals;
@@ -133,23 +130,8 @@ TEST_F(fetch, a_bar_on_a_terminal_and_plain_lines_elsewhere) {
         connection.stall(500ms);
         if (request.number % 2 == 1) connection.send(std::string(100'000, 'x'));
     });
-    const std::string url = server.url("/w"), cache = at("cache");
-    ::setenv("PETNET_CACHE_DIR", cache.c_str(), 1);
-    int terminal = -1;
-    const pid_t process = ::forkpty(&terminal, nullptr, nullptr, nullptr);
-    ASSERT_GE(process, 0);
-    if (process == 0) {
-        ::execl(PETNET_PROGRAM, PETNET_PROGRAM, "data", "fetch", "resnet34", "--url", url.c_str(), nullptr);
-        ::_exit(127);
-    }
-    ::unsetenv("PETNET_CACHE_DIR");
-    std::string shown;
-    char buffer[4096];
-    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
-        shown.append(buffer, static_cast<std::size_t>(got));
-    ::close(terminal);
-    int status = 0;
-    ASSERT_EQ(::waitpid(process, &status, 0), process);
+    const std::string url = server.url("/w");
+    const std::string shown = run_on_terminal({"data", "fetch", "resnet34", "--url", url}, here()).out;
     EXPECT_TRUE(std::regex_search(
         shown, std::regex(R"(\rdownloading w \[#+ *\] 50 %  0\.1/0\.2 MB  \d+\.\d MB/s  \d\d:\d\d left)")))
         << shown;

@@ -112,7 +112,9 @@ TEST_F(download, gives_up_a_stalled_connection) {
         file_.send(request, connection, request.number == 0 ? 100'000 : file_bytes);
         if (request.number == 0) connection.stall(30s);
     });
+    const auto begun = std::chrono::steady_clock::now();
     get(server.url("/file"));
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 15s) << "the server ended it";
     EXPECT_TRUE(downloaded() == file_.content);
     EXPECT_EQ(server.requests().back().from(), 100'000U);
 }
