@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fmt/core.h>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace petnet::app {
@@ -43,10 +44,24 @@ std::vector<std::string> option_names(const CLI::App& command) {
 
 std::string suggestion(const std::string& near) { return near.empty() ? "" : ", did you mean " + near + "?"; }
 
-// The subcommand that the command line chose, else the program itself.
+// The subcommand that the command line chose, or its subcommand, else the program itself.
 CLI::App& chosen(CLI::App& program) {
     const auto subcommands = program.get_subcommands();
-    return subcommands.empty() ? program : *subcommands.front();
+    return subcommands.empty() ? program : chosen(*subcommands.front());
+}
+
+// "petnet data fetch"
+std::string full_name(const CLI::App& command) {
+    const CLI::App* parent = command.get_parent();
+    return (parent == nullptr ? "" : full_name(*parent) + " ") + command.get_name();
+}
+
+// The command that the first words name, as far as they do.
+CLI::App& named(CLI::App& program, std::span<const std::string> words) {
+    if (words.empty()) return program;
+    const auto commands = program.get_subcommands({});
+    const auto command = std::ranges::find(commands, words.front(), &CLI::App::get_name);
+    return command == commands.end() ? program : named(**command, words.subspan(1));
 }
 
 [[noreturn]] void refuse_unknown(CLI::App& program, const std::string& word) {
@@ -55,14 +70,13 @@ CLI::App& chosen(CLI::App& program) {
         const std::string name = word.substr(0, word.find('='));
         throw usage_error(
             "unknown option " + name + suggestion(nearest(name, option_names(command))) +
-            (&command == &program ? "" : " (petnet " + command.get_name() + " --help lists them all)"));
+            (&command == &program ? "" : " (" + full_name(command) + " --help lists them all)"));
     }
-    if (&command != &program)
-        throw usage_error("unexpected argument \"" + word + "\" for petnet " + command.get_name());
     std::vector<std::string> names;
-    for (const CLI::App* subcommand : program.get_subcommands({})) names.push_back(subcommand->get_name());
-    throw usage_error("unknown command \"" + word + "\"" + suggestion(nearest(word, names)) +
-                      " (petnet --help lists them all)");
+    for (const CLI::App* subcommand : command.get_subcommands({})) names.push_back(subcommand->get_name());
+    if (names.empty()) throw usage_error("unexpected argument \"" + word + "\" for " + full_name(command));
+    throw usage_error("unknown command \"" + word + "\"" + suggestion(nearest(word, names)) + " (" +
+                      full_name(command) + " --help lists them all)");
 }
 
 // `petnet --seed 3 train`: the option is one of a command's, but stands before it.
@@ -194,12 +208,11 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
     std::vector<std::string> arguments(argv + 1, argv + argc);
     if (arguments.empty()) arguments = {"--help"};
     std::optional<argument_sources> sources;
-    const auto commands = program.get_subcommands({});
-    const auto command = std::ranges::find_if(
-        commands, [&](const CLI::App* each) { return each->get_name() == arguments.front(); });
-    if (command == commands.end()) refuse_option_before_command(program, arguments.front());
-    if (command != commands.end()) {
-        sources.emplace(**command, std::move(arguments));
+    CLI::App& command = named(program, arguments);
+    if (&command == &program) {
+        refuse_option_before_command(program, arguments.front());
+    } else {
+        sources.emplace(command, std::move(arguments));
         sources->add_file();
         sources->add_environment();
         arguments = sources->arguments();
@@ -212,7 +225,7 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
         program.parse(std::move(arguments));
     } catch (const CLI::CallForHelp&) {
         CLI::App& asked = chosen(program);
-        answer_text = asked.help(&asked == &program ? "" : program.get_name());
+        answer_text = asked.help(asked.get_parent() == nullptr ? "" : full_name(*asked.get_parent()));
         throw;
     } catch (const CLI::CallForAllHelp&) {
         answer_text = program.help("", CLI::AppFormatMode::All);
@@ -230,7 +243,8 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
         refuse_unknown(program, option != extras.end() ? *option : extras.front());
     } catch (const CLI::RequiredError& e) {
         const std::vector<std::string> extras = program.remaining(true);
-        if (!extras.empty() && program.get_subcommands().empty()) refuse_unknown(program, extras.front());
+        if (!extras.empty() && !chosen(program).get_subcommands({}).empty())
+            refuse_unknown(program, extras.front());
         throw usage_error(e.what());
     } catch (const CLI::ParseError& e) {
         throw usage_error(with_sources(e.what()));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/version.hpp"
+#include "data/fetch.hpp"
 #include "kernels/backend.hpp"
 #include "train/places.hpp"
 
@@ -14,10 +16,9 @@ namespace {
 
 void line(const std::string& what, const std::string& text) { fmt::print("{:<24}  {}\n", what, text); }
 
-// A place, or why it is not there.
-template <typename Place> std::string found(const Place& place) {
+std::string sample() {
     try {
-        return place().string();
+        return train::sample_folder().string();
     } catch (const error& e) {
         return e.what();
     }
@@ -39,8 +40,12 @@ void run_doctor() {
         line("device " + status.name, (status.available ? "" : "not available: ") + status.text);
     const auto automatic = kernels::make_backend("auto");
     line("auto takes", fmt::format("{}, {}", automatic->name(), kernels::name_of(automatic->fastest())));
-    line("embedded sample", found(train::sample_folder));
-    line("ImageNet weights", found(train::imagenet_weights));
+    line("embedded sample", sample());
+    for (const data::fetch_item& item : data::fetch_items()) {
+        const auto place = data::fetched(item, cache_folder());
+        line(item.title, place ? place->string()
+                               : fmt::format("not here yet: petnet data fetch {} gets them", item.name));
+    }
     for (const std::string& feature : disabled_features()) line("switched off", feature);
 }
 

@@ -24,8 +24,10 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
         return add_option(command, group, name, value, help);
     };
-    add("Data", "--data", o.data, "folder of photographs; absent: the embedded sample (296 pets)")
-        ->option_text("DIR");
+    add("Data", "--data", o.data,
+        "folder of photographs; pets: the Oxford-IIIT Pet data set, fetched where no folder has that name; "
+        "absent: the embedded sample (296 pets)")
+        ->option_text("DIR|pets");
     add("Data", "--labels", o.labels,
         "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
         "regex=RE (its "
@@ -42,9 +44,8 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         "part of the photographs that may be broken before the run stops");
 
     add("Training", "--weights", o.weights,
-        "start: imagenet, embedded, random, or a file (safetensors or torch .pth); absent: embedded with the "
-        "sample, "
-        "else imagenet")
+        "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
+        ".pth); absent: embedded with the sample, else imagenet")
         ->option_text("NAME|FILE");
     add("Training", "--batch-size", o.batch_size, "photographs per step");
     add("Training", "--seed", o.seed,

@@ -2,9 +2,9 @@
 #include "app/commands.hpp"
 #include "app/console.hpp"
 #include "app/input_options.hpp"
-#include "app/interruption.hpp"
 #include "app/progress.hpp"
 #include "app/progress_bar.hpp"
+#include "app/stop_signal.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
 #include "train/lr_find.hpp"
@@ -66,16 +66,26 @@ void print_result(const train::lr_curve& curve, const train::lr_point& suggestio
                 nlohmann::json{{"lr", suggestion.lr}, {"curve", {{"lr", rates}, {"loss", losses}}}}.dump());
 }
 
-void run_lr_find(const lr_find_arguments& arguments, exit_status& status) {
+void find_lr(const lr_find_arguments& arguments, exit_status& status) {
     check_weights(arguments.options.weights);
     check_output(arguments.output);
-    watch_for_interruption();
+    watch_stop_signals();
+    const auto stop_requested = [] { return stop_signal() != 0; };
     progress_bar bar(arguments.quiet);
     const auto warn = [&](const std::string& line) {
         bar.erase();
         tell("Warning: {}\n", line);
     };
-    const train::training_inputs inputs = train::load_inputs(arguments.options, warn);
+    const data::work_listener fetching{
+        .on_progress = [&](const data::work_progress& now) { bar.show(now); },
+        .on_note =
+            [&](const std::string& line) {
+                bar.erase();
+                if (!arguments.quiet) tell("{}\n", line);
+            },
+        .stop_requested = stop_requested};
+    const train::training_inputs inputs = train::load_inputs(arguments.options, fetching, warn);
+    bar.erase();
     if (!arguments.quiet) tell_inputs(train::summary_of(inputs, arguments.options));
 
     const auto show = [&](const train::lr_curve& curve) {
@@ -85,14 +95,14 @@ void run_lr_find(const lr_find_arguments& arguments, exit_status& status) {
                              curve.points().back().lr, curve.points().back().loss));
     };
     const train::lr_find_result result =
-        train::find_lr(train::setup_of(inputs), {.on_step = show, .stop_requested = interrupted});
+        train::find_lr(train::setup_of(inputs), {.on_step = show, .stop_requested = stop_requested});
     bar.erase();
     if (const auto broken = inputs.photos->broken(); !broken.empty())
         warn(fmt::format("{} photographs are broken and were left out, the first is {}", broken.size(),
                          broken.front().reason));
     if (!result.finished) {
         tell("Interrupted: nothing was kept.\n");
-        status.code = interruption_exit_code();
+        status.code = 128 + stop_signal();
         return;
     }
     const auto suggestion = train::suggested_lr(result.curve.points());
@@ -106,6 +116,15 @@ void run_lr_find(const lr_find_arguments& arguments, exit_status& status) {
     if (!arguments.quiet)
         tell("Suggested: --lr {:.2g} (halfway into the longest valley of the loss); the picture is in {}\n",
              suggestion->lr, arguments.output.string());
+}
+
+void run_lr_find(const lr_find_arguments& arguments, exit_status& status) {
+    try {
+        find_lr(arguments, status);
+    } catch (const data::work_stopped&) {
+        tell("Interrupted: what was downloaded is kept, the same command continues from it.\n");
+        status.code = 128 + stop_signal();
+    }
 }
 
 } // namespace

@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
     app::exit_status status;
     app::add_train(program, status);
     app::add_lr_find(program, status);
+    app::add_data(program, status);
     app::add_inspect(program, status);
     app::add_doctor(program, status);
     app::parse(program, argc, argv);

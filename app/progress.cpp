@@ -4,7 +4,6 @@
 #include "app/console.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/core.h>
 
 namespace petnet::app {
@@ -19,11 +18,13 @@ std::string joined(const std::vector<std::string>& names) {
 
 } // namespace
 
-std::string clock_text(double seconds) {
-    const auto all = static_cast<long>(std::lround(std::max(0.0, seconds)));
-    const long hours = all / 3600, minutes = all / 60 % 60;
-    return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, all % 60)
-                     : fmt::format("{:02}:{:02}", minutes, all % 60);
+progress::progress(bool quiet) : quiet_(quiet), bar_(quiet) {}
+
+void progress::on_fetch(const data::work_progress& now) { bar_.show(now); }
+
+void progress::on_fetch_note(std::string_view line) {
+    bar_.erase();
+    if (!quiet_) tell("{}\n", line);
 }
 
 void tell_inputs(const train::run_summary& s) {

@@ -6,16 +6,15 @@
 #include "app/progress_bar.hpp"
 #include "train/run.hpp"
 
-#include <cstdint>
-#include <string>
-
 namespace petnet::app {
 
 class progress final : public train::run_observer {
   public:
     // quiet: only the table and warnings.
-    explicit progress(bool quiet) : quiet_(quiet), bar_(quiet) {}
+    explicit progress(bool quiet);
 
+    void on_fetch(const data::work_progress& now) override;
+    void on_fetch_note(std::string_view line) override;
     void on_start(const train::run_summary& summary) override;
     void on_phase(const train::training_phase& phase) override;
     void on_step(const train::step_report& step) override;
@@ -32,8 +31,5 @@ class progress final : public train::run_observer {
 
 // Data, classes, weights and device, a line each.
 void tell_inputs(const train::run_summary& summary);
-
-// "01:05", "1:02:03"
-[[nodiscard]] std::string clock_text(double seconds);
 
 } // namespace petnet::app

@@ -2,8 +2,8 @@
 #include "app/commands.hpp"
 #include "app/console.hpp"
 #include "app/input_options.hpp"
-#include "app/interruption.hpp"
 #include "app/progress.hpp"
+#include "app/stop_signal.hpp"
 #include "train/run.hpp"
 
 #include <memory>
@@ -21,14 +21,19 @@ struct train_arguments {
 void run_train(const train_arguments& arguments, exit_status& status) {
     check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
-    watch_for_interruption();
-    const train::run_result result = train::run_training(arguments.options, watcher, interrupted);
-    if (result.finished) {
-        if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
-        return;
+    watch_stop_signals();
+    try {
+        const train::run_result result =
+            train::run_training(arguments.options, watcher, [] { return stop_signal() != 0; });
+        if (result.finished) {
+            if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
+            return;
+        }
+        tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
+    } catch (const data::work_stopped&) {
+        tell("Interrupted: what was downloaded is kept, the same command continues from it.\n");
     }
-    tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
-    status.code = interruption_exit_code();
+    status.code = 128 + stop_signal();
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/files.hpp"
 
+#include "base/descriptor.hpp"
 #include "base/errors.hpp"
 
 #include <cerrno>
@@ -14,28 +15,6 @@
 
 namespace petnet {
 namespace {
-
-// Owns a file descriptor.
-class descriptor {
-  public:
-    explicit descriptor(int fd) : fd_(fd) {}
-    ~descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const { return fd_; }
-    // Closes now and reports what the system says: on some file systems errors of earlier writes come only
-    // here.
-    [[nodiscard]] int close() {
-        const int result = ::close(fd_);
-        fd_ = -1;
-        return result;
-    }
-
-  private:
-    int fd_;
-};
 
 [[noreturn]] void cannot_read(const std::filesystem::path& path, int code) {
     throw input_error("cannot read " + path.string() + ": " + std::strerror(code));
@@ -56,6 +35,21 @@ int open_for_reading(const std::filesystem::path& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) cannot_read(path, errno);
     return fd;
+}
+
+std::string digest_of(std::span<const std::byte> bytes, const EVP_MD* function) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    if (EVP_Digest(bytes.data(), bytes.size(), digest, &length, function, nullptr) != 1)
+        throw environment_error("OpenSSL computes no " + std::string(EVP_MD_get0_name(function)) +
+                                " here (in FIPS mode it refuses MD5)");
+    std::string text;
+    for (unsigned int i = 0; i < length; ++i) {
+        static constexpr char digits[] = "0123456789abcdef";
+        text += digits[digest[i] >> 4];
+        text += digits[digest[i] & 15];
+    }
+    return text;
 }
 
 } // namespace
@@ -127,18 +121,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
     write_file_atomically(path, [&](const byte_sink& sink) { sink(std::as_bytes(std::span(text))); });
 }
 
-std::string sha256(std::span<const std::byte> bytes) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
-    if (EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) != 1)
-        throw std::runtime_error("OpenSSL could not compute SHA-256");
-    std::string text;
-    for (unsigned int i = 0; i < length; ++i) {
-        static constexpr char digits[] = "0123456789abcdef";
-        text += digits[digest[i] >> 4];
-        text += digits[digest[i] & 15];
-    }
-    return text;
-}
+std::string sha256(std::span<const std::byte> bytes) { return digest_of(bytes, EVP_sha256()); }
+std::string md5(std::span<const std::byte> bytes) { return digest_of(bytes, EVP_md5()); }
 
 } // namespace petnet

@@ -39,7 +39,9 @@ void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const byte_sink&)>& produce);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-// Lower-case hexadecimal SHA-256.
+// Lower-case hexadecimal. MD5 only to recognise files whose publishers give no better: it tells damage, not
+// forgery.
 [[nodiscard]] std::string sha256(std::span<const std::byte> bytes);
+[[nodiscard]] std::string md5(std::span<const std::byte> bytes);
 
 } // namespace petnet

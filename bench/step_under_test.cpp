@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/step_under_test.hpp"
 
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/random.hpp"
-#include "train/places.hpp"
 #include "train/schedule.hpp"
 
 #include <array>
@@ -34,7 +34,7 @@ std::unique_ptr<kernels::backend> device_for(const step_options& options) {
          .on_departure = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); },
          .on_warning = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); },
          .tf32 = options.precision == "tf32",
-         .cache_folder = train::cache_folder()});
+         .cache_folder = cache_folder()});
     if (!device->supports(dtype_of(options.precision)))
         throw usage_error("no native " + options.precision + " on " + device->device());
     return device;

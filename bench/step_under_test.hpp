@@ -33,7 +33,7 @@ void add_options(CLI::App& program, step_options& options);
 
 class step_under_test {
   public:
-    // Prepared as `petnet train` does it: with train::cache_folder(), so that a GPU's convolutions are the
+    // Prepared as `petnet train` does it: with cache_folder(), so that a GPU's convolutions are the
     // fastest of those that were timed.
     explicit step_under_test(const step_options& options);
 

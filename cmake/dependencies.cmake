@@ -32,3 +32,13 @@ else()
   target_link_libraries(petnet_onednn INTERFACE ${ONEDNN_LIBRARY} OpenMP::OpenMP_CXX)
   set(PETNET_HAVE_CPU ON)
 endif()
+
+# `petnet data fetch` (data/download.cpp, data/archive.cpp).
+find_package(CURL 7.85)
+if(NOT CURL_FOUND)
+  petnet_disabled("downloading" "libcurl 7.85 or later was not found (Debian: libcurl4-openssl-dev)")
+endif()
+find_package(LibArchive 3.4)
+if(NOT LibArchive_FOUND)
+  petnet_disabled("unpacking the Pet data set" "libarchive was not found (Debian: libarchive-dev)")
+endif()

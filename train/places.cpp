@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/places.hpp"
 
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
+#include "data/fetch.hpp"
 
 #include <cstdlib>
 #include <initializer_list>
+#include <string>
 
 namespace petnet::train {
 namespace {
@@ -12,8 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* embedded_weights_name = "resnet34-animals.safetensors.zst";
-constexpr const char* imagenet_weights_name = "resnet34-b627a593.pth";
-constexpr const char* imagenet_weights_address = "https://download.pytorch.org/models/resnet34-b627a593.pth";
 
 std::string environment(const char* name) {
     const char* value = std::getenv(name);
@@ -36,19 +37,19 @@ fs::path sample_folder() {
 
 fs::path embedded_weights() { return sample_folder() / embedded_weights_name; }
 
-fs::path cache_folder() {
-    if (const std::string own = environment("PETNET_CACHE_DIR"); !own.empty()) return own;
-    const std::string xdg = environment("XDG_CACHE_HOME"), home = environment("HOME");
-    return xdg.empty() ? fs::path(home.empty() ? "/tmp" : home) / ".cache/petnet" : fs::path(xdg) / "petnet";
+fs::path data_folder(const fs::path& data, const data::work_listener& listener) {
+    if (data.empty()) return sample_folder();
+    std::error_code ignored;
+    if (data != data::pets_item().name || fs::exists(data, ignored)) return data;
+    return data::fetch(data::pets_item(), {.cache = cache_folder()}, listener);
 }
 
-fs::path imagenet_weights() {
-    fs::path file = cache_folder() / imagenet_weights_name;
-    std::error_code ignored;
-    if (fs::is_regular_file(file, ignored)) return file;
-    throw environment_error(std::string("ImageNet weights are not here: download ") +
-                            imagenet_weights_address + " and put it at " + file.string() +
-                            ", or train from --weights embedded");
+fs::path imagenet_weights(const data::work_listener& listener) {
+    try {
+        return data::fetch(data::resnet34_item(), {.cache = cache_folder()}, listener);
+    } catch (const environment_error& e) {
+        throw environment_error(std::string(e.what()) + ", or train from --weights embedded");
+    }
 }
 
 } // namespace petnet::train

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the files lie that petnet brings along or keeps between runs.
+// Where the files lie that petnet brings along, and those that it fetches.
 #pragma once
 
+#include "data/work_listener.hpp"
+
 #include <filesystem>
-#include <string>
 
 namespace petnet::train {
 
@@ -12,11 +13,11 @@ namespace petnet::train {
 [[nodiscard]] std::filesystem::path sample_folder();
 [[nodiscard]] std::filesystem::path embedded_weights();
 
-// PETNET_CACHE_DIR, else XDG_CACHE_HOME/petnet, else ~/.cache/petnet.
-[[nodiscard]] std::filesystem::path cache_folder();
-
-// The file of `--weights imagenet` in the cache folder. environment_error saying what to download and where
-// to put it where it is not there.
-[[nodiscard]] std::filesystem::path imagenet_weights();
+// The folder that --data means: the embedded sample where it is empty; the Oxford-IIIT Pet data set where it
+// is "pets" and nothing of that name is here; else itself. The data set, and the file of --weights imagenet,
+// are fetched into the cache folder where they are not there yet: errors as data::fetch's.
+[[nodiscard]] std::filesystem::path data_folder(const std::filesystem::path& data,
+                                                const data::work_listener& listener);
+[[nodiscard]] std::filesystem::path imagenet_weights(const data::work_listener& listener);
 
 } // namespace petnet::train

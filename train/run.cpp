@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/run.hpp"
 
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/version.hpp"
 #include "train/run_folder.hpp"
@@ -52,8 +53,12 @@ run_result run_training(const train_options& options, run_observer& listener,
     const auto start = std::chrono::steady_clock::now();
     check_schedule(options);
     // All that can be refused is refused before the output folder is touched.
+    const data::work_listener fetching{
+        .on_progress = [&](const data::work_progress& progress) { listener.on_fetch(progress); },
+        .on_note = [&](const std::string& line) { listener.on_fetch_note(line); },
+        .stop_requested = stop_requested};
     const training_inputs inputs =
-        load_inputs(options, [&](const std::string& line) { listener.on_warning(line); });
+        load_inputs(options, fetching, [&](const std::string& line) { listener.on_warning(line); });
 
     run_folder output(options.output, options.resume,
                       identity_of(options, std::string(kernels::name_of(inputs.activations)),

@@ -2,6 +2,7 @@
 // A whole `petnet train`: options in, an output folder out.
 #pragma once
 
+#include "data/work_listener.hpp"
 #include "train/observer.hpp"
 #include "train/options.hpp"
 
@@ -28,6 +29,9 @@ struct run_summary {
 class run_observer : public observer {
   public:
     virtual void on_start(const run_summary& /*summary*/) {}
+    // Before it, where photographs or weights have to be fetched.
+    virtual void on_fetch(const data::work_progress& /*now*/) {}
+    virtual void on_fetch_note(std::string_view /*line*/) {}
 };
 
 struct run_result {
@@ -35,7 +39,8 @@ struct run_result {
     std::filesystem::path model;
 };
 
-// Errors as in base/errors.hpp. `stop_requested` is asked after every step.
+// Errors as in base/errors.hpp. `stop_requested` is asked after every step; data::work_stopped where it holds
+// before the first, while photographs or weights are fetched.
 [[nodiscard]] run_result run_training(const train_options& options, run_observer& listener,
                                       const std::function<bool()>& stop_requested);
 

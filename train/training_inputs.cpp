@@ -6,6 +6,7 @@
 #include "data/augment.hpp"
 #include "data/image_folder.hpp"
 #include "model/model_file.hpp"
+#include "base/cache_folder.hpp"
 #include "train/places.hpp"
 #include "train/run_identity.hpp"
 
@@ -55,13 +56,13 @@ struct weight_source {
     std::string words;
 };
 
-weight_source find_weights(const train_options& options) {
+weight_source find_weights(const train_options& options, const data::work_listener& fetching) {
     std::string name = options.weights;
     if (name.empty()) name = options.data.empty() ? "embedded" : "imagenet";
     if (name == "random") return {{}, "random"};
     if (name == "embedded")
         return {embedded_weights(), "embedded (pretrained on 59 animal classes of Tiny-ImageNet)"};
-    if (name == "imagenet") return {imagenet_weights(), "ImageNet (torchvision)"};
+    if (name == "imagenet") return {imagenet_weights(fetching), "ImageNet (torchvision)"};
     return {name, name};
 }
 
@@ -78,13 +79,13 @@ double guess_error(const std::vector<std::int32_t>& labels, const data::photo_sp
 
 } // namespace
 
-training_inputs load_inputs(const train_options& options,
+training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
                             const std::function<void(const std::string&)>& warn) {
     check_inputs(options);
     const data::label_rule rule = data::label_rule::parse(options.labels);
 
     training_inputs inputs;
-    inputs.data_folder = options.data.empty() ? sample_folder() : options.data;
+    inputs.data_folder = data_folder(options.data, fetching);
     data::image_folder folder = data::open_image_folder(inputs.data_folder);
     inputs.labels = data::label_photos(folder, rule);
     for (const std::string& name : inputs.labels.class_names)
@@ -101,7 +102,7 @@ training_inputs load_inputs(const train_options& options,
         std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(photo_size),
                                                .max_broken = options.max_bad_images});
 
-    const weight_source source = find_weights(options);
+    const weight_source source = find_weights(options, fetching);
     inputs.device = kernels::make_backend(options.device, {.threads = options.threads,
                                                            .on_departure = warn,
                                                            .on_warning = warn,

@@ -5,6 +5,7 @@
 #include "data/labels.hpp"
 #include "data/photo_store.hpp"
 #include "data/split.hpp"
+#include "data/work_listener.hpp"
 #include "kernels/backend.hpp"
 #include "model/network.hpp"
 #include "model/parameters.hpp"
@@ -39,8 +40,10 @@ struct training_inputs {
 
 // Refuses all that is wrong in the options that decide what is trained and on what, and in the files they
 // name: photographs first, as the commonest mistakes are in them and nothing before them takes time. Writes
-// nothing. Errors as in base/errors.hpp; `warn` takes what is only odd, now and while the device works.
-[[nodiscard]] training_inputs load_inputs(const train_options& options,
+// nothing but what is fetched into the cache folder (places.hpp; `fetching` hears of it and may stop it:
+// data::work_stopped). Errors as in base/errors.hpp; `warn` takes what is only odd, now and while the device
+// works.
+[[nodiscard]] training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
                                           const std::function<void(const std::string&)>& warn);
 
 // Refers to the inputs.

@@ -236,8 +236,13 @@ TEST_F(command_line, misspelt_weights_get_the_nearest) {
 }
 
 TEST_F(command_line, answers) {
-    for (const arguments& words : std::vector<arguments>{
-             {}, {"--help"}, {"-h"}, {"train", "--help"}, {"inspect", "--help"}, {"doctor", "--help"}}) {
+    for (const arguments& words : std::vector<arguments>{{},
+                                                         {"--help"},
+                                                         {"-h"},
+                                                         {"train", "--help"},
+                                                         {"inspect", "--help"},
+                                                         {"data", "--help"},
+                                                         {"doctor", "--help"}}) {
         const outcome result = run(words);
         EXPECT_EQ(result.code, 0);
         EXPECT_EQ(result.err, "");
@@ -261,7 +266,8 @@ TEST_F(command_line, answers) {
     EXPECT_TRUE(std::regex_search(doctor.out, std::regex("device reference-double +plain loops")))
         << doctor.out;
     const std::string weights = run({"doctor"}, {.environment = {{"PETNET_CACHE_DIR", at("none")}}}).out;
-    EXPECT_TRUE(std::regex_search(weights, std::regex("ImageNet weights +ImageNet weights are not here")))
+    EXPECT_TRUE(
+        std::regex_search(weights, std::regex("ImageNet weights +not here yet: petnet data fetch resnet34")))
         << weights;
 }
 

@@ -5,12 +5,8 @@
 #include "tests/app/folders.hpp"
 
 #include <cmath>
-#include <fcntl.h>
-#include <pty.h>
 #include <regex>
 #include <set>
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace petnet::testing;
 
@@ -53,26 +49,9 @@ TEST_F(output, printed_as_fastai_prints_it) {
 }
 
 TEST_F(output, a_bar_on_a_terminal) {
-    arguments words = training(photographs("d"), "o");
-    words.insert(words.begin(), PETNET_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    int terminal = -1;
-    const pid_t process = ::forkpty(&terminal, nullptr, nullptr, nullptr);
-    ASSERT_GE(process, 0);
-    if (process == 0) {
-        ::execv(argv[0], argv.data());
-        ::_exit(127);
-    }
-    std::string shown;
-    char buffer[4096];
-    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
-        shown.append(buffer, static_cast<std::size_t>(got));
-    ::close(terminal);
-    int status = 0;
-    ASSERT_EQ(::waitpid(process, &status, 0), process);
-    EXPECT_EQ(status, 0);
+    const outcome result = run_on_terminal(training(photographs("d"), "o"));
+    EXPECT_EQ(result.code, 0);
+    const std::string& shown = result.out;
     EXPECT_TRUE(std::regex_search(
         shown, std::regex(R"(\repoch 1/2 \[#* *\] 4/4  loss \d+\.\d{4}  \d+ img/s  \d\d:\d\d left)")))
         << shown;

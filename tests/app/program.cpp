@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
+#include <pty.h>
 #include <sstream>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -120,6 +121,29 @@ std::string program::out_so_far() const { return content_of(folder_ / "out"); }
 std::string program::err_so_far() const { return content_of(folder_ / "err"); }
 
 outcome run(const arguments& words, const surroundings& where) { return program(words, where).end(); }
+
+outcome run_on_terminal(const arguments& words, const surroundings& where) {
+    arguments all{PETNET_PROGRAM};
+    all.insert(all.end(), words.begin(), words.end());
+    std::vector<std::string> environment = environment_with(where.environment);
+    const std::vector<char*> argv = pointers(all), envp = pointers(environment);
+    int terminal = -1;
+    const pid_t process = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    if (process < 0) throw std::runtime_error("no terminal");
+    if (process == 0) {
+        ::execvpe(argv[0], argv.data(), envp.data());
+        ::_exit(127);
+    }
+    outcome result;
+    char buffer[4096];
+    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
+        result.out.append(buffer, static_cast<std::size_t>(got));
+    ::close(terminal);
+    int status = 0;
+    if (::waitpid(process, &status, 0) == process)
+        result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return result;
+}
 
 ::testing::AssertionResult refused(const outcome& result, int code, const std::vector<std::string>& parts) {
     const auto failure = [&] {

@@ -57,6 +57,9 @@ class program {
 
 outcome run(const arguments& words, const surroundings& where = {});
 
+// The same on a terminal: `out` is all that it showed. Of `where` only the environment counts.
+outcome run_on_terminal(const arguments& words, const surroundings& where = {});
+
 // Succeeds where the program ended with `code` and one line on standard error that contains all `parts`.
 [[nodiscard]] ::testing::AssertionResult refused(const outcome& result, int code,
                                                  const std::vector<std::string>& parts = {});

@@ -114,7 +114,10 @@ TEST_F(weights, what_has_no_place_is_told) {
 
 TEST_F(weights, imagenet_without_a_network_says_what_to_do) {
     const arguments words = training(photographs("d", 8), "o", {"--weights", "imagenet"});
-    const surroundings nowhere{.environment = {{"PETNET_CACHE_DIR", at("cache")}}};
+    // Nobody listens at this port.
+    const surroundings nowhere{.environment = {{"PETNET_CACHE_DIR", at("cache")},
+                                               {"PETNET_RESNET34_URL", "http://127.0.0.1:1/weights"},
+                                               {"no_proxy", "127.0.0.1"}}};
     EXPECT_TRUE(refused(run(words, nowhere), 4, {"ImageNet weights", at("cache"), "--weights embedded"}));
 }
 
