@@ -92,6 +92,10 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Data", "--max-bad-images", o.max_bad_images,
         "part of the photographs that may be broken before the run stops");
 
+    command->add_flag("--exif", o.exif, "turn photographs as their EXIF orientation says; else it is ignored")
+        ->group("Data")
+        ->envname("PETNET_EXIF");
+
     add("Training", "--weights", o.weights,
         "start: imagenet, embedded, random, or a file (safetensors or torch .pth); absent: embedded with the "
         "sample, "
@@ -122,6 +126,13 @@ void add_train(CLI::App& program, exit_status& status) {
         ->group("Machine")
         ->envname("PETNET_TF32");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
+    with_environment(command->add_option("--cache-memory", o.cache_memory,
+                                         "memory for decoded photographs, as 8GB; what does not fit goes to "
+                                         "a file in ~/.cache/petnet, which later runs use again; absent: half "
+                                         "of the memory there is"))
+        ->option_text("BYTES")
+        ->group("Machine")
+        ->transform(CLI::AsSizeValue(true));
 
     add("Files", "--output", o.output, "folder for the model, logs and checkpoints")
         ->option_text("DIR=outputs");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/files.hpp"
 
+#include "base/descriptor.hpp"
 #include "base/errors.hpp"
 
 #include <cerrno>
@@ -14,28 +15,6 @@
 
 namespace petnet {
 namespace {
-
-// Owns a file descriptor.
-class descriptor {
-  public:
-    explicit descriptor(int fd) : fd_(fd) {}
-    ~descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const { return fd_; }
-    // Closes now and reports what the system says: on some file systems errors of earlier writes come only
-    // here.
-    [[nodiscard]] int close() {
-        const int result = ::close(fd_);
-        fd_ = -1;
-        return result;
-    }
-
-  private:
-    int fd_;
-};
 
 [[noreturn]] void cannot_read(const std::filesystem::path& path, int code) {
     throw input_error("cannot read " + path.string() + ": " + std::strerror(code));

@@ -67,17 +67,22 @@ std::size_t half_resized_bytes(std::size_t width, std::size_t height, std::size_
     return std::max(width, height) * size * 3 + resize_slack;
 }
 
+half_resized half_resized_frame(std::size_t width, std::size_t height, std::size_t size) {
+    half_resized half;
+    half.size = size;
+    half.width = width;
+    half.height = height;
+    half.side = fastai_cut(width, height, size, 0, 0).side;
+    half.free_is_vertical = height >= width;
+    half.free_extent = std::max(width, height);
+    half.pixels.resize(half_resized_bytes(width, height, size));
+    return half;
+}
+
 half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level) {
     if (size == 0 || image.width == 0 || image.height == 0)
         throw std::logic_error("resize_covered_axis: an image or a square without pixels");
-    half_resized half;
-    half.size = size;
-    half.width = image.width;
-    half.height = image.height;
-    half.side = fastai_cut(image.width, image.height, size, 0, 0).side;
-    half.free_is_vertical = image.height >= image.width;
-    half.free_extent = std::max(image.width, image.height);
-    half.pixels.resize(half_resized_bytes(image.width, image.height, size));
+    half_resized half = half_resized_frame(image.width, image.height, size);
     const detail::resample_weights& weights = weights_of_thread(half.side, size);
     const std::size_t pixel_bytes = image.pixels.size();
     image.pixels.resize(pixel_bytes + resize_slack);

@@ -53,6 +53,9 @@ inline constexpr std::size_t resize_slack = 32;
 [[nodiscard]] std::size_t half_resized_bytes(std::size_t width, std::size_t height,
                                              std::size_t size) noexcept;
 
+// All but the pixels of a photograph of this size, which are 0.
+[[nodiscard]] half_resized half_resized_frame(std::size_t width, std::size_t height, std::size_t size);
+
 // Takes the image by reference to add the slack to its storage; its pixels do not change. size >= 1.
 [[nodiscard]] half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level = best_simd());
 

@@ -191,7 +191,11 @@ run_result run_training(const train_options& options, run_observer& listener,
     std::vector<std::string> validation_names;
     for (const std::size_t index : split.valid) validation_names.push_back(folder.photos[index].name);
     data::photo_store photos(std::move(folder), {.image_size = static_cast<std::size_t>(options.size),
-                                                 .max_broken = options.max_bad_images});
+                                                 .max_broken = options.max_bad_images,
+                                                  .turned = options.exif ? data::orientation::by_exif
+                                                                         : data::orientation::as_stored,
+                                                  .memory_limit = options.cache_memory,
+                                                  .cache_folder = cache_folder()});
 
     training_session session(
         {.setup = {.parameters = parameters,
@@ -212,6 +216,7 @@ run_result run_training(const train_options& options, run_observer& listener,
                             {"mean", shortest(model::plan_options{}.mean).dump()},
                             {"std", shortest(model::plan_options{}.deviation).dump()},
                             {"recipe", options.recipe},
+                            {"exif", options.exif ? "turned" : "ignored"},
                             {"labels", options.labels}},
          .validation_names = std::move(validation_names),
          .start = start},
