@@ -20,7 +20,8 @@
 namespace petnet::data {
 
 // The instructions the inner loops are written for; every variant gives the same bits.
-enum class simd : std::uint8_t { portable, avx2 };
+// avx512: with VNNI and VBMI.
+enum class simd : std::uint8_t { portable, avx2, avx512 };
 [[nodiscard]] simd best_simd() noexcept; // what this processor has
 
 // The square that fastai cuts: pixels [x, x + side) x [y, y + side).
