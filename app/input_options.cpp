@@ -37,11 +37,15 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         ->option_text("FILE")
         ->excludes("--valid-pct");
     add("Data", "--size", o.size, "side of the square that the network sees, in pixels");
-    add("Data", "--recipe", o.recipe, 
+    add("Data", "--recipe", o.recipe,
         "basic: random square crops of --size; augmented: crops of twice that (460 for 224), flipped, "
         "warped, turned, zoomed and lit at random");
     add("Data", "--max-bad-images", o.max_bad_images,
         "part of the photographs that may be broken before the run stops");
+
+    command.add_flag("--exif", o.exif, "turn photographs as their EXIF orientation says; else it is ignored")
+        ->group("Data")
+        ->envname("PETNET_EXIF");
 
     add("Training", "--weights", o.weights,
         "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
@@ -68,6 +72,13 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         ->group("Machine")
         ->envname("PETNET_TF32");
     add("Machine", "--threads", o.threads, "processor threads; 0: all that are there");
+    with_environment(command.add_option("--cache-memory", o.cache_memory,
+                                        "memory for decoded photographs, as 8GB; what does not fit goes to "
+                                        "a file in ~/.cache/petnet, which later runs use again; absent: half "
+                                        "of the memory there is"))
+        ->option_text("BYTES")
+        ->group("Machine")
+        ->transform(CLI::AsSizeValue(true));
 }
 
 void add_config_option(CLI::App& command, std::string& file) {

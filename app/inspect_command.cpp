@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
+#include "app/inspect_folder.hpp"
 #include "base/errors.hpp"
-#include "data/image_folder.hpp"
-#include "data/labels.hpp"
 #include "model/weights/tensor_layout.hpp"
 #include "model/weights/weight_file.hpp"
 #include "model/weights/weight_names.hpp"
@@ -10,9 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/core.h>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 namespace petnet::app {
@@ -46,43 +43,8 @@ void inspect_weights(const fs::path& file) {
                mapping.unknown.size());
 }
 
-// The rule that a folder's owner most likely means: subfolders are there for a reason, cats and dogs are the
-// default of train.
-std::string likely_labels(const data::image_folder& folder) {
-    std::set<std::string> subfolders;
-    for (const data::photo_entry& photo : folder.photos)
-        subfolders.insert(fs::path(photo.name).parent_path().filename());
-    if (subfolders.size() > 1) return "folder";
-    for (const char* rule : {"cat-dog", "breed"}) {
-        try {
-            static_cast<void>(data::label_photos(folder, data::label_rule::parse(rule)));
-            return rule;
-        } catch (const input_error&) { // the next one may fit
-        }
-    }
-    return "cat-dog";
-}
-
-void inspect_folder(const fs::path& path, std::string labels) {
-    const data::image_folder folder = data::open_image_folder(path);
-    fmt::print("{}: {} photographs\n", folder.root.string(), folder.photos.size());
-    if (labels.empty()) {
-        labels = likely_labels(folder);
-        if (labels != "cat-dog")
-            fmt::print("labelled as it seems to be meant; train needs --labels {} for it\n", labels);
-    }
-    const data::photo_labels found = data::label_photos(folder, data::label_rule::parse(labels));
-    std::vector<std::size_t> counts(found.class_names.size());
-    for (const std::int32_t label : found.of_photo) ++counts[static_cast<std::size_t>(label)];
-    fmt::print("{} classes by --labels {}:\n", counts.size(), labels);
-    for (std::size_t i = 0; i < counts.size(); ++i)
-        fmt::print("  {:<32} {}\n", found.class_names[i], counts[i]);
-    for (const data::broken_photo& broken : folder.broken) fmt::print("broken: {}\n", broken.reason);
-    for (const std::string& name : folder.skipped) fmt::print("skipped: {} is no image\n", name);
-}
-
 struct inspect_arguments {
-    std::string path, labels;
+    std::string path, labels, sheet;
 };
 
 } // namespace
@@ -95,12 +57,17 @@ void add_inspect(CLI::App& program, exit_status&) {
     command->add_option(
         "--labels", arguments->labels,
         "how the photographs of a folder are labelled, as for train; absent: as seems to be meant");
+    command
+        ->add_option("--sheet", arguments->sheet,
+                     "writes a picture of some photographs of each class of the folder")
+        ->option_text("FILE.jpg");
     command->callback([arguments] {
         std::error_code error;
         if (fs::is_directory(arguments->path, error))
-            inspect_folder(arguments->path, arguments->labels);
-        else
-            inspect_weights(arguments->path);
+            return inspect_folder(arguments->path, arguments->labels, arguments->sheet);
+        if (!arguments->sheet.empty())
+            throw usage_error("--sheet shows photographs, but " + arguments->path + " is no folder");
+        inspect_weights(arguments->path);
     });
 }
 

@@ -76,14 +76,13 @@ void find_lr(const lr_find_arguments& arguments, exit_status& status) {
         bar.erase();
         tell("Warning: {}\n", line);
     };
-    const data::work_listener fetching{
-        .on_progress = [&](const data::work_progress& now) { bar.show(now); },
-        .on_note =
-            [&](const std::string& line) {
-                bar.erase();
-                if (!arguments.quiet) tell("{}\n", line);
-            },
-        .stop_requested = stop_requested};
+    const data::work_listener fetching{.on_progress = [&](const data::work_progress& now) { bar.show(now); },
+                                       .on_note =
+                                           [&](const std::string& line) {
+                                               bar.erase();
+                                               if (!arguments.quiet) tell("{}\n", line);
+                                           },
+                                       .stop_requested = stop_requested};
     const train::training_inputs inputs = train::load_inputs(arguments.options, fetching, warn);
     bar.erase();
     if (!arguments.quiet) tell_inputs(train::summary_of(inputs, arguments.options));

@@ -2,6 +2,7 @@
 #include "data/decode.hpp"
 
 #include "data/decode_formats.hpp"
+#include "data/exif.hpp"
 #include "data/resize.hpp"
 
 #include <algorithm>
@@ -14,6 +15,10 @@ template <std::size_t n>
 bool starts_with(std::span<const std::byte> bytes, const std::array<unsigned char, n>& magic) {
     return bytes.size() >= n && std::equal(magic.begin(), magic.end(), bytes.begin(),
                                            [](unsigned char a, std::byte b) { return std::byte{a} == b; });
+}
+
+unsigned orientation_of(std::span<const std::byte> bytes, image_format format, orientation turned) {
+    return turned == orientation::by_exif && format == image_format::jpeg ? exif_orientation(bytes) : 1;
 }
 
 } // namespace
@@ -55,7 +60,8 @@ void take_size(std::size_t width, std::size_t height, std::size_t bytes, std::si
 
 } // namespace detail
 
-void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image) {
+void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image,
+            orientation turned) {
     try {
         const image_format format = format_of(bytes);
         if (bytes.empty()) throw decode_error("the file is empty");
@@ -64,26 +70,33 @@ void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb
             detail::decode_jpeg(bytes, image);
         else
             detail::decode_by_stb(bytes, format, image);
+        const unsigned way = orientation_of(bytes, format, turned);
+        if (way == 1) return;
+        if (2 * image.pixels.size() > max_decode_bytes - bytes.size())
+            throw decode_error("too large to be turned by its EXIF orientation");
+        turn_upright(image, way);
     } catch (const decode_error& problem) {
         throw decode_error(std::string(display_name) + ": " + problem.what());
     }
 }
 
-std::size_t decode_bytes(std::span<const std::byte> bytes) {
+std::size_t decode_bytes(std::span<const std::byte> bytes, orientation turned) {
     try {
         const image_format format = format_of(bytes);
         if (format == image_format::none) return 0;
-        return std::min(max_decode_bytes, format == image_format::jpeg
-                                              ? detail::decode_bytes_jpeg(bytes)
-                                              : detail::decode_bytes_by_stb(bytes, format));
+        const std::size_t decoding = format == image_format::jpeg
+                                         ? detail::decode_bytes_jpeg(bytes)
+                                         : detail::decode_bytes_by_stb(bytes, format);
+        return std::min(max_decode_bytes,
+                        orientation_of(bytes, format, turned) == 1 ? decoding : 2 * decoding);
     } catch (const decode_error&) {
         return 0;
     }
 }
 
-rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name) {
+rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name, orientation turned) {
     rgb_image image;
-    decode(bytes, display_name, image);
+    decode(bytes, display_name, image, turned);
     return image;
 }
 

@@ -35,19 +35,25 @@ class decode_error : public input_error {
 // plain JPEG, about 50 of a progressive JPEG or a PNG with transparency.
 inline constexpr std::size_t max_decode_bytes = 450'000'000;
 
+// Whether a JPEG is turned as its EXIF orientation says; fastai leaves it as it is stored.
+enum class orientation : std::uint8_t { as_stored, by_exif };
+
 // Decodes JPEG, PNG, GIF (the first frame) or BMP, told apart by content, into `image`, whose storage is
 // reused. Gray is spread to three channels, transparency is dropped, palettes are looked up, CMYK and YCCK
 // JPEGs are taken as Adobe writes them (inverted), 16-bit colour keeps its high byte and 16-bit gray
 // saturates at 255: all as Pillow does. JPEG: accurate integer DCT and triangle-filter chroma upsampling,
-// Pillow's defaults. EXIF orientation is ignored, as fastai ignores it. decode_error (naming `display_name`):
-// no image, a format not supported, truncated, corrupt, larger than max_decode_bytes, or dimensions that so
-// few bytes cannot fill; sizes are checked before memory is taken. Errors inside the compressed data that
-// libjpeg only warns of are tolerated, as Pillow tolerates them. Any thread, any number at once.
-void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image);
-[[nodiscard]] rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name);
+// Pillow's defaults. decode_error (naming `display_name`): no image, a format not supported, truncated,
+// corrupt, larger than max_decode_bytes, or dimensions that so few bytes cannot fill; sizes are checked
+// before memory is taken. Errors inside the compressed data that libjpeg only warns of are tolerated, as
+// Pillow tolerates them. Any thread, any number at once.
+void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb_image& image,
+            orientation turned = orientation::as_stored);
+[[nodiscard]] rgb_image decode(std::span<const std::byte> bytes, std::string_view display_name,
+                               orientation turned = orientation::as_stored);
 
 // The memory that decoding will take beside the file's bytes, about and at most max_decode_bytes; 0 where the
 // header is refused.
-[[nodiscard]] std::size_t decode_bytes(std::span<const std::byte> bytes);
+[[nodiscard]] std::size_t decode_bytes(std::span<const std::byte> bytes,
+                                       orientation turned = orientation::as_stored);
 
 } // namespace petnet::data

@@ -4,19 +4,16 @@
 #include "base/errors.hpp"
 #include "base/files.hpp"
 #include "data/decode.hpp"
+#include "data/parallel.hpp"
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
-#include <exception>
 #include <fcntl.h>
-#include <mutex>
 #include <string_view>
 #include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
 
 namespace petnet::data {
@@ -82,31 +79,6 @@ void look_at(const fs::path& root, candidate& file) {
     file.format = format_of(std::span(start).first(static_cast<std::size_t>(got)));
 }
 
-void look_at_all(const fs::path& root, std::vector<candidate>& files, unsigned threads) {
-    constexpr std::size_t chunk = 256;
-    std::atomic<std::size_t> next = 0;
-    std::mutex mutex;
-    std::exception_ptr failure;
-    const auto work = [&] {
-        try {
-            for (std::size_t from = next.fetch_add(chunk); from < files.size(); from = next.fetch_add(chunk))
-                for (std::size_t i = from; i < std::min(from + chunk, files.size()); ++i)
-                    look_at(root, files[i]);
-        } catch (...) {
-            const std::lock_guard lock(mutex);
-            failure = std::current_exception();
-        }
-    };
-    if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
-    const std::size_t useful = std::min<std::size_t>(threads, files.size() / chunk + 1);
-    {
-        std::vector<std::jthread> others;
-        for (std::size_t i = 1; i < useful; ++i) others.emplace_back(work);
-        work();
-    }
-    if (failure) std::rethrow_exception(failure);
-}
-
 std::string why_broken(const candidate& file) {
     if (!file.unreadable.empty()) return "cannot be read: " + file.unreadable;
     return file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image";
@@ -135,7 +107,7 @@ image_folder open_image_folder(const fs::path& folder, unsigned threads) {
     list_files(result.root, "", files);
     std::sort(files.begin(), files.end(),
               [](const candidate& a, const candidate& b) { return a.entry.name < b.entry.name; });
-    look_at_all(result.root, files, threads);
+    for_each_in_parallel(files.size(), 256, threads, [&](std::size_t i) { look_at(result.root, files[i]); });
     for (candidate& file : files) {
         if (file.format != image_format::none)
             result.photos.push_back(std::move(file.entry));

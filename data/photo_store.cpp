@@ -3,109 +3,40 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "data/memory_limit.hpp"
+#include "data/photo_file.hpp"
 
 #include <algorithm>
-#include <condition_variable>
-#include <unistd.h>
 #include <utility>
 
 namespace petnet::data {
 namespace {
 
-constexpr std::size_t largest_file = 256 * 1024 * 1024;
-
-std::size_t half_of_memory() {
-    const long pages = ::sysconf(_SC_PHYS_PAGES);
-    const long page_bytes = ::sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page_bytes <= 0) return std::size_t{1} << 30;
-    return static_cast<std::size_t>(pages) * static_cast<std::size_t>(page_bytes) / 2;
+// Where its pixels are, in the cache folder: the same for the same folder, so that files of photographs that
+// changed there are used again for those that did not.
+std::string pixel_file_name(const image_folder& folder, const store_options& options) {
+    std::error_code error;
+    std::filesystem::path place = std::filesystem::canonical(folder.root, error);
+    if (error) place = folder.root;
+    const std::string text = place.string();
+    return sha256(std::as_bytes(std::span(text))).substr(0, 16) + "-" + std::to_string(options.image_size) +
+           (options.turned == orientation::by_exif ? "-exif" : "");
 }
-
-// A share of the memory that all threads of the process may take for files and their decoding:
-// max_decode_bytes together, so that a folder of huge pictures takes as much as one of them. Small
-// photographs never wait.
-class decode_share {
-  public:
-    explicit decode_share(std::size_t bytes) { wait_for(bytes); }
-    ~decode_share() { release(); }
-    decode_share(const decode_share&) = delete; // counted
-    decode_share& operator=(const decode_share&) = delete;
-
-    // Makes the share larger where that needs no waiting: who waits with a share in hand may wait for another
-    // that does the same.
-    [[nodiscard]] bool grow_to(std::size_t bytes) {
-        bytes = std::min(bytes, max_decode_bytes);
-        const std::lock_guard lock(mutex());
-        if (bytes > bytes_ && taken() + bytes - bytes_ > max_decode_bytes) return false;
-        taken() += bytes - bytes_;
-        bytes_ = bytes;
-        return true;
-    }
-    // Gives the share back and waits for another one.
-    void exchange_for(std::size_t bytes) {
-        release();
-        wait_for(bytes);
-    }
-
-  private:
-    void wait_for(std::size_t bytes) {
-        bytes = std::min(bytes, max_decode_bytes);
-        std::unique_lock lock(mutex());
-        freed().wait(lock, [bytes] { return taken() + bytes <= max_decode_bytes; });
-        taken() += bytes;
-        bytes_ = bytes;
-    }
-    void release() {
-        {
-            const std::lock_guard lock(mutex());
-            taken() -= std::exchange(bytes_, 0);
-        }
-        freed().notify_all();
-    }
-    static std::mutex& mutex() {
-        static std::mutex it;
-        return it;
-    }
-    static std::condition_variable& freed() {
-        static std::condition_variable it;
-        return it;
-    }
-    static std::size_t& taken() {
-        static std::size_t it = 0;
-        return it;
-    }
-    std::size_t bytes_ = 0;
-};
-
-// A photograph's file, with the share of memory that it and its decoding take.
-struct counted_file {
-    decode_share share;
-    std::vector<std::byte> bytes;
-
-    // `expected` is the file's size when the folder was listed.
-    counted_file(const std::filesystem::path& path, std::size_t expected)
-        : share(expected), bytes(read_file(path, std::min(largest_file, std::max(expected, small_file)))) {
-        const std::size_t needed = bytes.size() + decode_bytes(bytes);
-        if (share.grow_to(needed)) return;
-        bytes = std::vector<std::byte>(); // {} alone would keep the storage
-        share.exchange_for(needed);
-        bytes = read_file(path, std::max(expected, small_file));
-    }
-
-  private:
-    // A file that has grown since is read as long as it is none that anybody need count.
-    static constexpr std::size_t small_file = 4 * 1024 * 1024;
-};
 
 } // namespace
 
 photo_store::photo_store(image_folder folder, const store_options& options)
     : folder_(std::move(folder)),
       options_(options),
+      memory_limit_(options.memory_limit.value_or(memory_limit() / 2)),
       slots_(folder_.photos.size()),
-      broken_(folder_.broken),
-      content_hashes_(options.hash_contents ? folder_.photos.size() : 0) {
-    if (options_.memory_limit == 0) options_.memory_limit = half_of_memory();
+      unseen_(folder_.photos.size()),
+      broken_(folder_.broken) {
+    if (!options_.cache_folder.empty())
+        pixel_file_.emplace(pixel_file_options{.folder = options_.cache_folder / "pixels",
+                                               .name = pixel_file_name(folder_, options_),
+                                               .image_size = options_.image_size});
+    if (options_.hash_contents || pixel_file_) content_hashes_.resize(folder_.photos.size());
     require_few_broken(folder_.root, broken_, folder_.photos.size() + folder_.broken.size(),
                        options_.max_broken);
 }
@@ -117,65 +48,112 @@ std::shared_ptr<const half_resized> photo_store::photo(std::size_t index) {
         return place.pixels;
     case state::broken:
         return nullptr;
+    case state::filed:
+        if (auto found = pixel_file_->find(content_hashes_[index]))
+            return std::make_shared<half_resized>(std::move(*found));
+        [[fallthrough]];
     case state::not_kept:
-        return read(index, false);
+        return unless_broken(index, [&](const photo_file& file) { return resized(index, file); });
     case state::unseen:
         break;
     }
-    return read(index, true);
+    return first_look(index);
 }
 
-// Two threads may read the same photograph at once; they find the same, and the first to end is remembered.
-std::shared_ptr<const half_resized> photo_store::read(std::size_t index, bool first_time) {
-    // The full-size pixels are dropped at once: their storage, kept by each thread, saves mapping it anew.
-    thread_local rgb_image image;
-    constexpr std::size_t storage_kept = 64 * 1024 * 1024;
-    std::shared_ptr<const half_resized> pixels;
-    std::string hash;
+// What `make` makes of the photograph's file; null, and remembered, where it is broken.
+template <class make_type>
+std::shared_ptr<const half_resized> photo_store::unless_broken(std::size_t index, const make_type& make) {
     try {
-        const counted_file file(folder_.path_of(index), folder_.photos[index].bytes);
-        const std::vector<std::byte>& bytes = file.bytes;
-        if (first_time && options_.hash_contents) hash = sha256(bytes);
-        try {
-            decode(bytes, folder_.photos[index].name, image);
-            if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() +
-                    bytes.size() >
-                max_decode_bytes)
-                throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
-            pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));
-        } catch (const input_error&) {
-            if (image.pixels.capacity() > storage_kept) image = {};
-            throw;
-        }
-        if (image.pixels.capacity() > storage_kept) image = {};
+        return make(photo_file(folder_.path_of(index), folder_.photos[index].bytes, options_.turned));
     } catch (const input_error& problem) {
         remember_broken(index, problem.what());
         return nullptr;
     }
-    if (!first_time) return pixels;
+}
 
-    const std::lock_guard lock(mutex_);
-    slot& place = slots_[index];
-    if (place.seen.load(std::memory_order_relaxed) != state::unseen) return pixels;
-    if (options_.hash_contents) content_hashes_[index] = std::move(hash);
-    const std::size_t bytes = pixels->pixels.size();
-    if (bytes_kept_ + bytes > options_.memory_limit) {
-        place.seen.store(state::not_kept, std::memory_order_release);
+std::shared_ptr<const half_resized> photo_store::resized(std::size_t index, const photo_file& file) const {
+    // The full-size pixels are dropped at once: their storage, kept by each thread, saves mapping it anew.
+    thread_local rgb_image image;
+    constexpr std::size_t storage_kept = 64 * 1024 * 1024;
+    const auto drop_large = [] {
+        if (image.pixels.capacity() > storage_kept) image = {};
+    };
+    try {
+        decode(file.bytes(), folder_.photos[index].name, image, options_.turned);
+        if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() +
+                file.bytes().size() >
+            max_decode_bytes)
+            throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
+        auto pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));
+        drop_large();
         return pixels;
+    } catch (const input_error&) {
+        drop_large();
+        throw;
     }
-    bytes_kept_ += bytes;
-    place.pixels = pixels;
-    place.seen.store(state::kept, std::memory_order_release);
+}
+
+// Two threads may look at the same photograph at once; they find the same, and the first to end is
+// remembered.
+std::shared_ptr<const half_resized> photo_store::first_look(std::size_t index) {
+    std::string hash;
+    bool decoded = true;
+    const auto pixels = unless_broken(index, [&](const photo_file& file) {
+        if (!content_hashes_.empty()) hash = sha256(file.bytes());
+        auto found = pixel_file_ ? pixel_file_->find(hash) : std::nullopt;
+        decoded = !found;
+        return found ? std::make_shared<half_resized>(std::move(*found)) : resized(index, file);
+    });
+    if (pixels == nullptr) return nullptr;
+
+    const std::size_t bytes = pixels->pixels.size();
+    const bool fits = reserve_memory(bytes);
+    // Where the file is in use at all it takes every photograph, also those that fit into memory.
+    const bool to_file = pixel_file_ && (!fits || !pixel_file_->empty());
+    const bool filed = to_file && (!decoded || pixel_file_->add(hash, *pixels));
+    bool first = false;
+    {
+        const std::lock_guard lock(mutex_);
+        slot& place = slots_[index];
+        first = place.seen.load(std::memory_order_relaxed) == state::unseen;
+        if (first) {
+            if (!content_hashes_.empty()) content_hashes_[index] = std::move(hash);
+            if (fits) place.pixels = pixels;
+            place.seen.store(fits    ? state::kept
+                             : filed ? state::filed
+                                     : state::not_kept,
+                             std::memory_order_release);
+        }
+    }
+    if (fits && !first) bytes_kept_ -= bytes;
+    if (first) count_seen();
     return pixels;
+}
+
+bool photo_store::reserve_memory(std::size_t bytes) noexcept {
+    std::size_t kept = bytes_kept_.load();
+    while (bytes <= memory_limit_ - std::min(memory_limit_, kept))
+        if (bytes_kept_.compare_exchange_weak(kept, kept + bytes)) return true;
+    return false;
+}
+
+void photo_store::count_seen() {
+    if (--unseen_ == 0 && pixel_file_) pixel_file_->remove_where_mostly_unused();
+}
+
+std::optional<std::string> photo_store::cache_failure() const {
+    return pixel_file_ ? pixel_file_->failure() : std::nullopt;
 }
 
 void photo_store::remember_broken(std::size_t index, const std::string& reason) {
     const std::lock_guard lock(mutex_);
     slot& place = slots_[index];
-    if (place.seen.load(std::memory_order_relaxed) == state::broken) return;
+    const state before = place.seen.load(std::memory_order_relaxed);
+    if (before == state::broken) return;
     place.seen.store(state::broken, std::memory_order_release);
+    if (before == state::unseen) count_seen();
     // A broken photograph is part of what the folder holds: its name and size stand for its content.
-    if (options_.hash_contents && content_hashes_[index].empty())
+    if (!content_hashes_.empty() && content_hashes_[index].empty())
         content_hashes_[index] = "broken " + std::to_string(folder_.photos[index].bytes);
     const broken_photo found{folder_.photos[index].name, reason};
     broken_.insert(
@@ -193,7 +171,7 @@ std::vector<broken_photo> photo_store::broken() const {
 
 std::optional<std::string> photo_store::data_hash() const {
     const std::lock_guard lock(mutex_);
-    if (content_hashes_.empty()) return {};
+    if (!options_.hash_contents) return {};
     std::string text;
     for (std::size_t i = 0; i < content_hashes_.size(); ++i) {
         if (content_hashes_[i].empty()) return {};

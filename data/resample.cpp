@@ -15,6 +15,31 @@ std::uint8_t to_byte(std::int64_t sum) {
 
 double triangle(double x) { return std::max(0.0, 1.0 - std::abs(x)); }
 
+column_groups groups_of(const resample_weights& weights) {
+    column_groups groups;
+    groups.steps_of_window = (*std::max_element(weights.count.begin(), weights.count.end()) + 1) / 2;
+    for (std::size_t from = 0; from < weights.out; from += column_groups::pixels) {
+        const std::size_t to = std::min(from + column_groups::pixels, weights.out);
+        const std::size_t first = weights.first[from];
+        const std::size_t bytes = (weights.first[to - 1] + weights.count[to - 1] - first) * 3;
+        if (bytes > 64) return {};
+        groups.windows.push_back({static_cast<std::uint32_t>(first * 3), static_cast<std::uint32_t>(bytes)});
+        for (std::size_t tap = 0; tap < 2 * groups.steps_of_window; tap += 2) {
+            column_groups::step& step = groups.steps.emplace_back();
+            for (std::size_t lane = 0; lane < (to - from) * 3; ++lane)
+                for (std::size_t k = 0; k < 2; ++k) {
+                    const std::size_t i = from + lane / 3, j = tap + k;
+                    if (j >= weights.count[i]) continue;
+                    step.from[2 * lane + k] =
+                        static_cast<std::uint16_t>((weights.first[i] + j - first) * 3 + lane % 3);
+                    step.high[2 * lane + k] = weights.high[i * weights.taps + j];
+                    step.low[2 * lane + k] = weights.low[i * weights.taps + j];
+                }
+        }
+    }
+    return groups;
+}
+
 } // namespace
 
 resample_weights weights_for(std::size_t in, std::size_t out) {
@@ -54,6 +79,7 @@ resample_weights weights_for(std::size_t in, std::size_t out) {
             result.low[place] = static_cast<std::int16_t>(weight & 2047);
         }
     }
+    if (out != 0) result.groups = groups_of(result);
     return result;
 }
 

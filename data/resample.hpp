@@ -4,6 +4,7 @@
 // src/libImaging/Resample.c.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,6 +15,26 @@ namespace petnet::data::detail {
 // 8-bit values times weights stays within 32 bits.
 inline constexpr int weight_bits = 22;
 
+// For vpermb: the weights of five neighbouring output pixels, 15 bytes of RGB, in 32-bit lanes side by side.
+// The 16th lane is not used.
+struct column_groups {
+    static constexpr std::size_t pixels = 5, bytes = 3 * pixels;
+    // The input that a group reads.
+    struct window {
+        std::uint32_t first_byte = 0; // within a row
+        std::uint32_t bytes = 0;      // 1 .. 64
+    };
+    // Two taps of each output. A lane holds the two bytes' places in the window, each in its low byte, and a
+    // pair of weights' halves.
+    struct alignas(64) step {
+        std::array<std::uint16_t, 32> from{};
+        std::array<std::int16_t, 32> high{}, low{};
+    };
+    std::size_t steps_of_window = 0;
+    std::vector<window> windows;
+    std::vector<step> steps; // (windows, steps_of_window); none where a window would be larger than 64 bytes
+};
+
 // The weights of every output along the axis.
 struct resample_weights {
     std::size_t out = 0;               // outputs along the axis
@@ -23,6 +44,7 @@ struct resample_weights {
     std::vector<std::int32_t> weights; // (out, taps), in [0, 2^22]
     // For vector loops: a weight w as the pair of 11-bit halves w = 2048 * high + low, 16 bits each.
     std::vector<std::int16_t> high, low; // (out, taps)
+    column_groups groups;
     // Sums of low halves stay within 32 bits.
     [[nodiscard]] bool halves_are_safe() const { return taps <= 4096; }
 };
@@ -44,5 +66,12 @@ void resample_rows_avx2(const resample_weights& weights, const std::uint8_t* sou
                         std::size_t row_bytes);
 void resample_columns_avx2(const resample_weights& weights, const std::uint8_t* source,
                            std::size_t source_stride, std::uint8_t* target, std::size_t rows);
+
+// The same bits in AVX-512 (BW, VL, VNNI, VBMI). resample_rows_avx512 reads up to 32 bytes past the last row
+// of source. Only where halves_are_safe(), and resample_columns_avx512 only where there are groups.steps.
+void resample_rows_avx512(const resample_weights& weights, const std::uint8_t* source, std::uint8_t* target,
+                          std::size_t row_bytes);
+void resample_columns_avx512(const resample_weights& weights, const std::uint8_t* source,
+                             std::size_t source_stride, std::uint8_t* target, std::size_t rows);
 
 } // namespace petnet::data::detail

@@ -4,27 +4,28 @@
 #include "data/resample.hpp"
 
 #include <algorithm>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
 namespace petnet::data {
 namespace {
 
-// A photograph's two parts, and often the next photograph, use the same weights.
+// A photograph's two parts use the same weights, and most photographs of a folder have one of a few sizes.
 const detail::resample_weights& weights_of_thread(std::size_t in, std::size_t out) {
-    thread_local std::pair<std::size_t, std::size_t> sizes{0, 0};
-    thread_local detail::resample_weights weights;
-    if (sizes != std::pair(in, out)) {
-        sizes = {0, 0}; // should the next line throw
-        weights = detail::weights_for(in, out);
-        sizes = {in, out};
-    }
-    return weights;
+    constexpr std::size_t most_kept = 16;
+    thread_local std::map<std::pair<std::size_t, std::size_t>, detail::resample_weights> kept;
+    const auto place = kept.find({in, out});
+    if (place != kept.end()) return place->second;
+    if (kept.size() == most_kept) kept.clear();
+    return kept.emplace(std::pair(in, out), detail::weights_for(in, out)).first->second;
 }
 
 void resample_rows(const detail::resample_weights& weights, const std::uint8_t* source, std::uint8_t* target,
                    std::size_t row_bytes, simd level) {
-    if (level == simd::avx2 && weights.halves_are_safe())
+    if (level == simd::avx512 && weights.halves_are_safe())
+        detail::resample_rows_avx512(weights, source, target, row_bytes);
+    else if (level == simd::avx2 && weights.halves_are_safe())
         detail::resample_rows_avx2(weights, source, target, row_bytes);
     else
         detail::resample_rows_portable(weights, source, target, row_bytes);
@@ -32,7 +33,9 @@ void resample_rows(const detail::resample_weights& weights, const std::uint8_t* 
 
 void resample_columns(const detail::resample_weights& weights, const std::uint8_t* source, std::size_t stride,
                       std::uint8_t* target, std::size_t rows, simd level) {
-    if (level == simd::avx2 && weights.halves_are_safe())
+    if (level == simd::avx512 && weights.halves_are_safe() && !weights.groups.steps.empty())
+        detail::resample_columns_avx512(weights, source, stride, target, rows);
+    else if (level >= simd::avx2 && weights.halves_are_safe())
         detail::resample_columns_avx2(weights, source, stride, target, rows);
     else
         detail::resample_columns_portable(weights, source, stride, target, rows);
@@ -43,7 +46,10 @@ void resample_columns(const detail::resample_weights& weights, const std::uint8_
 simd best_simd() noexcept {
 #if defined(__x86_64__)
     static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
-    return avx2 ? simd::avx2 : simd::portable;
+    static const bool avx512 =
+        __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+        __builtin_cpu_supports("avx512vnni") != 0 && __builtin_cpu_supports("avx512vbmi") != 0;
+    return avx512 ? simd::avx512 : avx2 ? simd::avx2 : simd::portable;
 #else
     return simd::portable;
 #endif
@@ -67,17 +73,22 @@ std::size_t half_resized_bytes(std::size_t width, std::size_t height, std::size_
     return std::max(width, height) * size * 3 + resize_slack;
 }
 
+half_resized half_resized_frame(std::size_t width, std::size_t height, std::size_t size) {
+    half_resized half;
+    half.size = size;
+    half.width = width;
+    half.height = height;
+    half.side = fastai_cut(width, height, size, 0, 0).side;
+    half.free_is_vertical = height >= width;
+    half.free_extent = std::max(width, height);
+    half.pixels.resize(half_resized_bytes(width, height, size));
+    return half;
+}
+
 half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level) {
     if (size == 0 || image.width == 0 || image.height == 0)
         throw std::logic_error("resize_covered_axis: an image or a square without pixels");
-    half_resized half;
-    half.size = size;
-    half.width = image.width;
-    half.height = image.height;
-    half.side = fastai_cut(image.width, image.height, size, 0, 0).side;
-    half.free_is_vertical = image.height >= image.width;
-    half.free_extent = std::max(image.width, image.height);
-    half.pixels.resize(half_resized_bytes(image.width, image.height, size));
+    half_resized half = half_resized_frame(image.width, image.height, size);
     const detail::resample_weights& weights = weights_of_thread(half.side, size);
     const std::size_t pixel_bytes = image.pixels.size();
     image.pixels.resize(pixel_bytes + resize_slack);

@@ -20,7 +20,8 @@
 namespace petnet::data {
 
 // The instructions the inner loops are written for; every variant gives the same bits.
-enum class simd : std::uint8_t { portable, avx2 };
+// avx512: with VNNI and VBMI.
+enum class simd : std::uint8_t { portable, avx2, avx512 };
 [[nodiscard]] simd best_simd() noexcept; // what this processor has
 
 // The square that fastai cuts: pixels [x, x + side) x [y, y + side).
@@ -52,6 +53,9 @@ inline constexpr std::size_t resize_slack = 32;
 // Bytes that resize_covered_axis will keep of a photograph of this size.
 [[nodiscard]] std::size_t half_resized_bytes(std::size_t width, std::size_t height,
                                              std::size_t size) noexcept;
+
+// All but the pixels of a photograph of this size, which are 0.
+[[nodiscard]] half_resized half_resized_frame(std::size_t width, std::size_t height, std::size_t size);
 
 // Takes the image by reference to add the slack to its storage; its pixels do not change. size >= 1.
 [[nodiscard]] half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level = best_simd());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace petnet::train {
@@ -25,6 +26,8 @@ struct train_options {
     bool tf32 = false; // float32 convolutions on a GPU's tensor cores
     int threads = 0;   // 0: all that the process may use
     double max_bad_images = 0.01;
+    bool exif = false;                         // photographs are turned by their EXIF orientation
+    std::optional<std::uint64_t> cache_memory; // bytes; nothing: half of what the process may use
     std::filesystem::path output = "outputs";
     std::string resume = "auto"; // "auto", "never" or a checkpoint file
 };

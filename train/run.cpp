@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/run.hpp"
 
-#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/version.hpp"
 #include "train/run_folder.hpp"
@@ -98,7 +97,10 @@ run_result run_training(const train_options& options, run_observer& listener,
                             {"mean", shortest(model::plan_options{}.mean).dump()},
                             {"std", shortest(model::plan_options{}.deviation).dump()},
                             {"recipe", options.recipe},
-                            {"photo_size", std::to_string(inputs.photos->options().image_size)}, // of the squares that are cut
+                            {"photo_size",
+                             std::to_string(
+                                 inputs.photos->options().image_size)}, // of the squares that are cut
+                            {"exif", options.exif ? "turned" : "ignored"},
                             {"labels", options.labels}},
          .validation_names = std::move(validation_names),
          .start = start},

@@ -35,6 +35,7 @@ nlohmann::json options_json(const train_options& o) {
             {"tf32", o.tf32},
             {"threads", o.threads},
             {"max_bad_images", o.max_bad_images},
+            {"exif", o.exif},
             {"output", o.output.string()}};
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/training_inputs.hpp"
 
+#include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
 #include "data/augment.hpp"
 #include "data/image_folder.hpp"
 #include "model/model_file.hpp"
-#include "base/cache_folder.hpp"
 #include "train/places.hpp"
 #include "train/run_identity.hpp"
 
@@ -100,7 +100,11 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
     const std::int64_t photo_size = inputs.augment ? data::presized(options.size) : options.size;
     inputs.photos = std::make_unique<data::photo_store>(
         std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(photo_size),
-                                               .max_broken = options.max_bad_images});
+                                               .max_broken = options.max_bad_images,
+                                               .turned = options.exif ? data::orientation::by_exif
+                                                                      : data::orientation::as_stored,
+                                               .memory_limit = options.cache_memory,
+                                               .cache_folder = cache_folder()});
 
     const weight_source source = find_weights(options, fetching);
     inputs.device = kernels::make_backend(options.device, {.threads = options.threads,

@@ -131,6 +131,7 @@ run_result training_session::train(run_summary summary, const std::function<bool
     checkpoints_.wait();
     tell_failed_checkpoint();
     tell_broken();
+    tell_cache_failure();
     if (finished) write_model(position);
     metrics_->finish();
     finish_record(finished ? "finished" : "interrupted");
@@ -170,6 +171,12 @@ void training_session::tell_broken() {
                          broken.front().reason);
 }
 
+void training_session::tell_cache_failure() {
+    const auto reason = parts_.setup.photos.cache_failure();
+    if (!reason || std::exchange(cache_failure_told_, true)) return;
+    listener_.on_warning(*reason + ": photographs beyond --cache-memory are decoded in every epoch");
+}
+
 void training_session::tell_failed_checkpoint() {
     if (const auto reason = checkpoints_.take_failure())
         listener_.on_warning(*reason +
@@ -179,6 +186,7 @@ void training_session::tell_failed_checkpoint() {
 
 void training_session::save(const training_position& at, bool end_of_epoch) {
     tell_broken();
+    tell_cache_failure();
     checkpoints_.wait();
     tell_failed_checkpoint();
     checkpoints_.write(parts_.setup.parameters, {at, parts_.output.identity(), metrics_->bytes()});

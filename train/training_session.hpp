@@ -49,6 +49,7 @@ class training_session {
     // Takes the state of the run that the folder continues; its place.
     [[nodiscard]] training_position restored(run_summary& summary);
     void tell_broken();
+    void tell_cache_failure();
     void tell_failed_checkpoint();
     void save(const training_position& at, bool end_of_epoch);
     void write_model(const training_position& end);
@@ -59,6 +60,7 @@ class training_session {
     nlohmann::json record_;
     run_observer& listener_;
     std::size_t broken_told_;
+    bool cache_failure_told_ = false;
     std::optional<double> seconds_to_first_step_;
     std::unique_ptr<metrics_log> metrics_;
     checkpoint_writer checkpoints_;

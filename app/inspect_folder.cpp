@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/inspect_folder.hpp"
+
+#include "app/contact_sheet.hpp"
+#include "base/errors.hpp"
+#include "base/files.hpp"
+#include "data/encode_jpeg.hpp"
+#include "data/image_folder.hpp"
+#include "data/labels.hpp"
+#include "data/survey.hpp"
+
+#include <algorithm>
+#include <fmt/core.h>
+#include <set>
+#include <vector>
+
+namespace petnet::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The rule that a folder's owner most likely means: subfolders are there for a reason, cats and dogs are the
+// default of train.
+std::string likely_labels(const data::image_folder& folder) {
+    std::set<std::string> subfolders;
+    for (const data::photo_entry& photo : folder.photos)
+        subfolders.insert(fs::path(photo.name).parent_path().filename());
+    if (subfolders.size() > 1) return "folder";
+    for (const char* rule : {"cat-dog", "breed"}) {
+        try {
+            static_cast<void>(data::label_photos(folder, data::label_rule::parse(rule)));
+            return rule;
+        } catch (const input_error&) { // the next one may fit
+        }
+    }
+    return "cat-dog";
+}
+
+void print_sizes(const char* what, std::vector<std::size_t> sizes) {
+    std::erase(sizes, 0U); // of broken photographs
+    if (sizes.empty()) return;
+    std::ranges::sort(sizes);
+    fmt::print("{:<7} {} to {} pixels, median {}\n", what, sizes.front(), sizes.back(),
+               sizes[sizes.size() / 2]);
+}
+
+} // namespace
+
+void inspect_folder(const fs::path& path, std::string labels, const fs::path& sheet) {
+    const data::image_folder folder = data::open_image_folder(path);
+    std::uint64_t bytes = 0;
+    for (const data::photo_entry& photo : folder.photos) bytes += photo.bytes;
+    fmt::print("{}: {} photographs, {:.1f} MB\n", folder.root.string(), folder.photos.size(),
+               static_cast<double>(bytes) / 1e6);
+    if (labels.empty()) {
+        labels = likely_labels(folder);
+        if (labels != "cat-dog")
+            fmt::print("labelled as it seems to be meant; train needs --labels {} for it\n", labels);
+    }
+    const data::photo_labels found = data::label_photos(folder, data::label_rule::parse(labels));
+    const data::photo_survey survey = data::survey_photos(folder);
+    print_sizes("width", survey.widths);
+    print_sizes("height", survey.heights);
+
+    std::vector<std::size_t> counts(found.class_names.size());
+    for (const std::int32_t label : found.of_photo) ++counts[static_cast<std::size_t>(label)];
+    fmt::print("{} classes by --labels {}:\n", counts.size(), labels);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        fmt::print("  {:<32} {}\n", found.class_names[i], counts[i]);
+
+    if (!survey.broken.empty()) fmt::print("{} photographs are broken:\n", survey.broken.size());
+    for (const data::broken_photo& broken : survey.broken) fmt::print("broken: {}\n", broken.reason);
+    for (const std::string& name : folder.skipped) fmt::print("skipped: {} is no image\n", name);
+    if (sheet.empty()) return;
+    const std::vector<std::byte> picture = data::encode_jpeg(
+        contact_sheet(folder, found, fs::canonical(path).filename().string() + ", --labels " + labels));
+    write_file_atomically(sheet, [&](const byte_sink& sink) { sink(picture); });
+    fmt::print("The contact sheet is in {}\n", sheet.string());
+}
+
+} // namespace petnet::app

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// `petnet inspect` of a folder of photographs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace petnet::app {
+
+// Decodes every photograph and prints classes, sizes, and what training would leave out and why. `labels`:
+// the rule, empty: the one that seems to be meant. `sheet`: where to write a contact sheet, empty: nowhere.
+// Errors as of base/errors.hpp.
+void inspect_folder(const std::filesystem::path& path, std::string labels,
+                    const std::filesystem::path& sheet);
+
+} // namespace petnet::app

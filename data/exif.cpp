@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/exif.hpp"
+
+#include "data/resize.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace petnet::data {
+namespace {
+
+using byte_span = std::span<const std::byte>;
+
+constexpr unsigned upright = 1;
+
+// Numbers of two or four bytes; nothing where they are not all there.
+class number_reader {
+  public:
+    number_reader(byte_span bytes, bool little_endian) : bytes_(bytes), little_endian_(little_endian) {}
+
+    [[nodiscard]] std::optional<std::size_t> at(std::size_t place, std::size_t count) const {
+        if (count > bytes_.size() || place > bytes_.size() - count) return {};
+        std::size_t value = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            value = value << 8 |
+                    std::to_integer<std::size_t>(bytes_[place + (little_endian_ ? count - 1 - i : i)]);
+        return value;
+    }
+
+  private:
+    byte_span bytes_;
+    bool little_endian_;
+};
+
+bool begins_with(byte_span bytes, std::string_view text) {
+    return bytes.size() >= text.size() &&
+           std::equal(text.begin(), text.end(), bytes.begin(),
+                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
+}
+
+// In a TIFF file, which is what an EXIF segment holds.
+unsigned orientation_of_tiff(byte_span tiff) {
+    using namespace std::string_view_literals;
+    const bool little_endian = begins_with(tiff, "II*\0"sv);
+    if (!little_endian && !begins_with(tiff, "MM\0*"sv)) return upright;
+    const number_reader number(tiff, little_endian);
+    const auto directory = number.at(4, 4);
+    const auto entries = directory ? number.at(*directory, 2) : std::nullopt;
+    constexpr std::size_t entry_bytes = 12, tag_of_orientation = 0x0112, type_short = 3;
+    for (std::size_t i = 0; i < entries.value_or(0); ++i) {
+        const std::size_t entry = *directory + 2 + i * entry_bytes;
+        const auto tag = number.at(entry, 2);
+        if (!tag) return upright;
+        if (*tag != tag_of_orientation) continue;
+        const auto type = number.at(entry + 2, 2), value = number.at(entry + 8, 2);
+        return type == type_short && value >= 1U && value <= 8U ? static_cast<unsigned>(*value) : upright;
+    }
+    return upright;
+}
+
+} // namespace
+
+unsigned exif_orientation(byte_span jpeg) noexcept {
+    using namespace std::string_view_literals;
+    constexpr std::size_t start_of_scan = 0xda, end_of_image = 0xd9, app1 = 0xe1;
+    constexpr std::string_view exif = "Exif\0\0"sv;
+    const number_reader number(jpeg, false);
+    std::size_t place = 2; // behind the marker of the start
+    for (;;) {
+        if (number.at(place, 1) != 0xffU) return upright;
+        while (number.at(place, 1) == 0xffU) ++place; // a marker may begin with several
+        const auto marker = number.at(place, 1), length = number.at(place + 1, 2);
+        if (!marker || marker == start_of_scan || marker == end_of_image || !length || *length < 2)
+            return upright;
+        const std::size_t segment = place + 3;
+        if (*length - 2 > jpeg.size() - segment) return upright;
+        const byte_span content = jpeg.subspan(segment, *length - 2);
+        if (marker == app1 && begins_with(content, exif))
+            return orientation_of_tiff(content.subspan(exif.size()));
+        place = segment + content.size();
+    }
+}
+
+void turn_upright(rgb_image& image, unsigned orientation) {
+    if (orientation <= upright || orientation > 8) return;
+    const auto width = static_cast<std::ptrdiff_t>(image.width),
+               height = static_cast<std::ptrdiff_t>(image.height);
+    const std::ptrdiff_t right = 3, down = 3 * width;
+    // Where the upright image's first pixel lies, and the way to the next to its right and below it.
+    struct walk {
+        std::ptrdiff_t first, to_right, to_below;
+    };
+    const std::ptrdiff_t last_column = right * (width - 1), last_row = down * (height - 1);
+    const std::array<walk, 8> walks{{{0, right, down},
+                                     {last_column, -right, down},
+                                     {last_column + last_row, -right, -down},
+                                     {last_row, right, -down},
+                                     {0, down, right},
+                                     {last_row, -down, right},
+                                     {last_column + last_row, -down, -right},
+                                     {last_column, down, -right}}};
+    const walk& way = walks.at(orientation - 1);
+    rgb_image turned;
+    turned.width = orientation >= 5 ? image.height : image.width;
+    turned.height = orientation >= 5 ? image.width : image.height;
+    turned.pixels.reserve(image.pixels.size() + resize_slack);
+    turned.pixels.resize(image.pixels.size());
+    std::uint8_t* out = turned.pixels.data();
+    for (std::size_t y = 0; y < turned.height; ++y) {
+        const std::uint8_t* in =
+            image.pixels.data() + way.first + static_cast<std::ptrdiff_t>(y) * way.to_below;
+        for (std::size_t x = 0; x < turned.width; ++x, in += way.to_right) out = std::copy_n(in, 3, out);
+    }
+    image = std::move(turned);
+}
+
+} // namespace petnet::data

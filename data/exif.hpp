@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a camera was held, as the EXIF data of a JPEG tell it.
+#pragma once
+
+#include "data/decode.hpp"
+
+#include <cstddef>
+#include <span>
+
+namespace petnet::data {
+
+// The orientation (tag 0x0112, EXIF 2.3 section 4.6.4) of the JPEG's first EXIF segment, 1 to 8; 1, upright,
+// where there is none or it makes no sense. Looks at nothing behind the first scan.
+[[nodiscard]] unsigned exif_orientation(std::span<const std::byte> jpeg) noexcept;
+
+// Turns and mirrors the pixels so that the image is upright, as Pillow's ImageOps.exif_transpose does; from 5
+// on width and height change places. Takes the memory of the pixels once more.
+void turn_upright(rgb_image& image, unsigned orientation);
+
+} // namespace petnet::data
