@@ -14,7 +14,7 @@
 namespace petnet::app {
 namespace {
 
-void line(const std::string& what, const std::string& text) { fmt::print("{:<24}  {}\n", what, text); }
+void line(const std::string& what, const std::string& text) { fmt::print("{:<27}  {}\n", what, text); }
 
 std::string sample() {
     try {
