@@ -17,6 +17,7 @@
 
 #include "base/random.hpp"
 
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <fstream>
@@ -85,6 +86,12 @@ class trace {
         const std::string tag = record_.at("weights_tag");
         for (const auto& p : parameters_->trained()) fill(p.name, p.value, tag);
         for (const auto& s : parameters_->statistics()) fill(s.name, s.value, tag);
+        // A step that is skipped, as the first ones may be until the loss scale is low enough for the data's
+        // gradients, cannot be compared: begin with a scale at which weight gradients of up to 16 are finite
+        // in 16 bits.
+        if (parameters_->loss_scale().present())
+            device_->write(parameters_->loss_scale(),
+                           std::span<const float>(std::array{4096.0F, 0.0F, 0.0F, 0.0F}));
     }
 
     void run() {
