@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/input_options.hpp"
 
+#include "app/byte_size.hpp"
 #include "app/command_line.hpp"
 #include "base/errors.hpp"
 
@@ -78,7 +79,12 @@ void add_input_options(CLI::App& command, train::train_options& o) {
                                         "of the memory there is"))
         ->option_text("BYTES")
         ->group("Machine")
-        ->transform(CLI::AsSizeValue(true));
+        ->transform([](const std::string& text) {
+            const auto bytes = byte_size(text);
+            if (!bytes)
+                throw CLI::ValidationError(text + " is no size: 8GB, 500MB, 512MiB or 0 were expected");
+            return std::to_string(*bytes);
+        });
 }
 
 void add_config_option(CLI::App& command, std::string& file) {

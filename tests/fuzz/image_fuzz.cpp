@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arbitrary bytes as a photograph: decode() gives whole pixels or a decode_error, in bounded memory and time,
-// and what it gives can be resized. image_fuzz -rss_limit_mb=600 -timeout=10 CORPUS SEEDS, where SEEDS holds
-// photographs of every kind, such as data/sample/images and tests/data/odd.
+// Arbitrary bytes as a photograph: decode() gives whole pixels, turned by their EXIF orientation, or a
+// decode_error, in bounded memory and time, and what it gives can be resized. image_fuzz -rss_limit_mb=600
+// -timeout=10 CORPUS SEEDS, where SEEDS holds photographs of every kind, such as data/sample/images and
+// tests/data/odd.
 #include "data/decode.hpp"
 #include "data/resize.hpp"
 
@@ -12,7 +13,7 @@ using namespace petnet::data;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static rgb_image image;
     try {
-        decode(std::as_bytes(std::span(data, size)), "fuzz", image);
+        decode(std::as_bytes(std::span(data, size)), "fuzz", image, orientation::by_exif);
     } catch (const decode_error&) {
         return 0;
     }
