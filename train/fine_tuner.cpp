@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/random.hpp"
+#include "train/phase_plans.hpp"
 
 #include <algorithm>
 #include <array>
@@ -24,36 +25,6 @@ class stopwatch {
 };
 
 } // namespace
-
-// The plans of a phase. Training and evaluation never run at the same time and share their memory.
-struct fine_tuner::plans {
-    model::plan training, evaluation;
-    kernels::device_memory memory;
-
-    plans(const fine_tuner& owner, model::phase kind)
-        : training(owner.setup_.parameters, owner.setup_.network, owner.plan_options(kind)),
-          evaluation(owner.setup_.parameters, owner.setup_.network,
-                     owner.plan_options(model::phase::evaluation)),
-          memory(owner.device_.allocate(std::max(training.memory_bytes(), evaluation.memory_bytes()))) {
-        training.bind(memory.get());
-        evaluation.bind(memory.get());
-    }
-
-    // Says which batch would fit where this one does not: a plan's memory grows with its photographs.
-    static std::unique_ptr<plans> make(const fine_tuner& owner, model::phase kind) {
-        try {
-            return std::make_unique<plans>(owner, kind);
-        } catch (const kernels::out_of_device_memory& e) {
-            const auto batch = static_cast<double>(owner.setup_.batch_size);
-            const auto fits = static_cast<std::int64_t>(batch * 0.9 * static_cast<double>(e.free()) /
-                                                        static_cast<double>(e.needed()));
-            throw environment_error(std::string(e.what()) + " for batches of " +
-                                    std::to_string(owner.setup_.batch_size) + " photographs: " +
-                                    (fits >= 2 ? "try --batch-size " + std::to_string(fits)
-                                               : "free some of it, or use --device cpu"));
-        }
-    }
-};
 
 std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size) {
     if (batch_size < 2)
@@ -96,7 +67,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             run_epoch += phase.epochs;
             continue;
         }
-        const std::unique_ptr<plans> phase_plans = plans::make(*this, phase.kind);
+        const std::unique_ptr<phase_plans> plans =
+            make_phase_plans(setup_.parameters, setup_.network, plan_options(phase.kind), listener_);
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -105,8 +77,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
         for (run_epoch += position.epoch; position.epoch < phase.epochs; ++run_epoch) {
             const stopwatch watch;
             epoch_report report{.epoch = run_epoch, .phase = phase.kind};
-            if (!train_epoch(position, phase_plans->training, run_epoch, calls, report) ||
-                !validate(phase_plans->evaluation, calls, report)) {
+            if (!train_epoch(position, plans->training, run_epoch, calls, report) ||
+                !validate(plans->evaluation, calls, report)) {
                 calls.checkpoint(position, false);
                 return false;
             }
