@@ -93,8 +93,8 @@ void find_lr(const lr_find_arguments& arguments, exit_status& status) {
                  fmt::format("{}/{}  lr {:.1e}  loss {:.4f}", done, train::lr_search_steps,
                              curve.points().back().lr, curve.points().back().loss));
     };
-    const train::lr_find_result result =
-        train::find_lr(train::setup_of(inputs), {.on_step = show, .stop_requested = stop_requested});
+    const train::lr_find_result result = train::find_lr(
+        train::setup_of(inputs), {.on_step = show, .stop_requested = stop_requested, .on_warning = warn});
     bar.erase();
     if (const auto broken = inputs.photos->broken(); !broken.empty())
         warn(fmt::format("{} photographs are broken and were left out, the first is {}", broken.size(),

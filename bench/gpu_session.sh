@@ -3,7 +3,7 @@
 # operation, PyTorch beside it, a whole job.
 #
 # usage: bench/gpu_session.sh [OPTION...] [OUT_FOLDER]        (gpu-session)
-#   --only PART,...      of environment tests sanitizer check bits profiles peers job idle profiles32; all. One alone
+#   --only PART,...      of environment tests sanitizer check bits profiles peers choices job idle profiles32; all. One alone
 #                        may take all of the time
 #   --programs FOLDER    a build folder, an unpacked bundle or a bundle's .tar.xz (bench/make_bundle.sh);
 #                        the bundle that this script lies in, else build/release
@@ -18,7 +18,7 @@ export LC_ALL=C.UTF-8
 
 self=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
 root=$(dirname "$(dirname "$self")")
-all_parts=(environment tests sanitizer check bits profiles peers job idle profiles32)
+all_parts=(environment tests sanitizer check bits profiles peers choices job idle profiles32)
 
 say() { printf '%s\n' "$*" >&2; }
 fail_usage() {
@@ -28,6 +28,8 @@ fail_usage() {
 
 # shellcheck source=bench/gpu_session_parts.sh
 source "$(dirname "$self")/gpu_session_parts.sh"
+# shellcheck source=bench/gpu_session_choices.sh
+source "$(dirname "$self")/gpu_session_choices.sh"
 
 if [[ ${1:-} == --part ]]; then # from run_part, with its variables in the environment
   SECONDS=0
@@ -146,7 +148,7 @@ else
   wanted "${right[@]}"
 fi
 # `profiles` before `peers`: it alone on the device chooses the convolutions that both then use.
-wanted profiles 130 peers 230 job 60 idle 45 profiles32 120
+wanted profiles 130 peers 200 choices 60 job 60 idle 45 profiles32 90
 
 # ---------------------------------------------------------------------------------------------------- report
 

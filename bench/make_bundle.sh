@@ -27,7 +27,7 @@ fail() {
 [[ $archive == *.tar.xz ]] || fail "the archive's name must end in .tar.xz: $archive"
 command -v patchelf >/dev/null || fail "patchelf is missing (Debian: apt-get install patchelf)"
 
-programs=(app/petnet bench/train_step bench/profile_step bench/device_facts
+programs=(app/petnet bench/train_step bench/profile_step bench/stem_channels bench/device_facts
   tests/kernels/kernels_test tests/model/model_test tests/train/train_test)
 for program in "${programs[@]}"; do
   [[ -x $build/$program ]] ||
@@ -68,7 +68,7 @@ if ((with_data)); then
   cp -r "$root/data/sample" "$folder/share/petnet/sample"
   cp -r "$root/tests/golden" "$folder/golden"
   rm -rf "$folder/golden/generate"
-  cp -r "$root"/bench/{gpu_session.sh,gpu_session_parts.sh,peers} "$folder/bench"
+  cp -r "$root"/bench/{gpu_session.sh,gpu_session_parts.sh,gpu_session_choices.sh,peers} "$folder/bench"
   rm -rf "$folder/bench/peers/__pycache__"
 fi
 # The programs have most of their code in common: a window that spans them all stores it once.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the time of a step goes: each operation's time, what it achieves, and what the device can at best.
 //
-// An operation is timed alone: a sequence of N copies of it (on a GPU recorded once and replayed, so that the
-// host's launches do not count) between two marks, less the time of two marks with nothing between them,
-// divided by N. It finds its inputs as the step leaves them for it, those that fit in the caches in the
-// caches, as they mostly are when the operation before has just written them. Operations of one kind and
-// shape are timed once. Bytes and FLOPs are those of kernels/cost.hpp: what has to be moved and computed at
-// least.
+// An operation is timed alone (operation_timer.hpp). It finds its inputs as the step leaves them for it,
+// those that fit in the caches in the caches, as they mostly are when the operation before has just written
+// them. Operations of one kind and shape are timed once; two that the device does as one are one line. Bytes
+// and FLOPs are those of kernels/cost.hpp: what has to be moved and computed at least, by each of the two.
+#include "bench/operation_timer.hpp"
 #include "bench/step_under_test.hpp"
 #include "kernels/cost.hpp"
 
@@ -44,11 +43,6 @@ struct row {
     kernels::op_cost cost;
     [[nodiscard]] double bytes() const { return cost.bytes_read + cost.bytes_written; }
 };
-
-double median(std::vector<double> samples) {
-    std::ranges::sort(samples);
-    return samples[samples.size() / 2];
-}
 
 // Operations of which this is the same take the same time.
 std::string signature(const kernels::operation_params& op) {
@@ -89,76 +83,54 @@ bool changes_its_inputs(const kernels::operation_params& op) {
     return changes;
 }
 
-class profiler {
-  public:
-    explicit profiler(bench::step_under_test& tested)
-        : tested_(tested),
-          device_(tested.device()),
-          workspace_(device_.allocate(tested.plan().workspace_bytes())) {
-        constexpr std::size_t count = 51;
-        std::vector<double> samples;
-        samples.reserve(count);
-        for (std::size_t i = 0; i < count; ++i) samples.push_back(seconds_of([] {}));
-        empty_ = median(samples);
+// A node of the plan, or two that are prepared as one.
+struct step_part {
+    std::string kind, label, signature, shapes;
+    kernels::op_cost cost;
+    bool changes_its_inputs = false;
+    kernels::operation* prepared = nullptr;
+
+    void add(const model::plan::node& node) {
+        const std::string separator = prepared != nullptr ? " + " : "";
+        kind += separator + std::string(kernels::name_of(node.params));
+        signature += separator + ::signature(node.params);
+        shapes += separator + shapes_of(node.params);
+        const kernels::op_cost more = kernels::cost_of(node.params);
+        cost.bytes_read += more.bytes_read;
+        cost.bytes_written += more.bytes_written;
+        cost.flops += more.flops;
+        changes_its_inputs = changes_its_inputs || ::changes_its_inputs(node.params);
+        if (node.prepared) prepared = node.prepared.get(), label = node.label;
     }
-
-    [[nodiscard]] std::vector<row> rows() {
-        std::vector<row> found;
-        std::map<std::string, std::size_t> known;
-        const auto& nodes = tested_.plan().nodes();
-        for (std::size_t i = 0; i < nodes.size(); ++i) {
-            const auto& node = nodes[i];
-            const auto [at, is_new] = known.try_emplace(signature(node.params), found.size());
-            if (is_new) {
-                found.push_back({std::string(kernels::name_of(node.params)), node.label,
-                                 shapes_of(node.params), 0, seconds_of_one(*node.prepared),
-                                 kernels::cost_of(node.params)});
-                if (repeated_ && changes_its_inputs(node.params))
-                    for (std::size_t before = 0; before <= i; ++before) execute(*nodes[before].prepared);
-            } else {
-                execute(*node.prepared);
-            }
-            ++found[at->second].count;
-        }
-        return found;
-    }
-
-    [[nodiscard]] double empty() const { return empty_; }
-
-  private:
-    void execute(kernels::operation& op) { op.execute(workspace_.get()); }
-
-    double seconds_of(const std::function<void()>& work) {
-        device_.wait(device_.mark());
-        const double start = bench::seconds_now();
-        work();
-        device_.wait(device_.mark());
-        return bench::seconds_now() - start;
-    }
-
-    double seconds_of_one(kernels::operation& op) {
-        constexpr double enough = 3e-3;
-        constexpr int most_copies = 256, rounds = 5;
-        execute(op);
-        const double once = seconds_of([&] { execute(op); });
-        const auto copies = static_cast<std::size_t>(
-            std::clamp(static_cast<int>(enough / std::max(once - empty_, 1e-6)), 1, most_copies));
-        repeated_ = copies > 1;
-        const auto sequence = device_.sequence(std::vector<kernels::operation*>(copies, &op));
-        for (int i = 0; i < 2; ++i) sequence->execute(workspace_.get()); // recorded by the second at last
-        std::vector<double> samples;
-        samples.reserve(rounds);
-        for (int i = 0; i < rounds; ++i)
-            samples.push_back(seconds_of([&] { sequence->execute(workspace_.get()); }));
-        return std::max(median(samples) - empty_, 0.0) / static_cast<double>(copies);
-    }
-
-    bench::step_under_test& tested_;
-    kernels::backend& device_;
-    kernels::device_memory workspace_;
-    double empty_ = 0;
-    bool repeated_ = false;
 };
+
+std::vector<step_part> parts_of(const model::plan& plan) {
+    std::vector<step_part> parts;
+    for (const model::plan::node& node : plan.nodes()) {
+        if (node.prepared) parts.emplace_back();
+        parts.back().add(node);
+    }
+    return parts;
+}
+
+std::vector<row> rows_of(bench::operation_timer& timer, const std::vector<step_part>& parts) {
+    std::vector<row> found;
+    std::map<std::string, std::size_t> known;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const step_part& part = parts[i];
+        const auto [at, is_new] = known.try_emplace(part.signature, found.size());
+        if (is_new) {
+            found.push_back(
+                {part.kind, part.label, part.shapes, 0, timer.seconds_of(*part.prepared), part.cost});
+            if (timer.repeated() && part.changes_its_inputs)
+                for (std::size_t before = 0; before <= i; ++before) timer.execute(*parts[before].prepared);
+        } else {
+            timer.execute(*part.prepared);
+        }
+        ++found[at->second].count;
+    }
+    return found;
+}
 
 std::string percent(double part, double whole) {
     return whole > 0 ? fmt::format("{:.1f}", 100 * part / whole) : "-";
@@ -228,6 +200,7 @@ void write_json(const std::string& file, const bench::step_options& options, ben
                           {"phase", options.phase},
                           {"precision", options.precision},
                           {"batch", options.batch},
+                          {"fuse", options.fuse},
                           {"size", options.size},
                           {"seconds_pipelined", step.pipelined},
                           {"seconds_uploading", step.uploading},
@@ -274,11 +247,11 @@ int run(int argc, char** argv) {
         pipelined.push_back(tested.steps_in_a_row(steps, false) / steps);
         uploading.push_back(tested.steps_in_a_row(steps, true) / steps);
     }
-    const step_times step{median(waiting), median(pipelined), median(uploading)};
-    profiler of(tested);
-    const std::vector<row> rows = of.rows();
+    const step_times step{bench::median(waiting), bench::median(pipelined), bench::median(uploading)};
+    bench::operation_timer timer(tested.device(), tested.plan().workspace_bytes());
+    const std::vector<row> rows = rows_of(timer, parts_of(tested.plan()));
     print(options, tested, rows, step, best);
-    if (!json.empty()) write_json(json, options, tested, rows, step, best, of.empty());
+    if (!json.empty()) write_json(json, options, tested, rows, step, best, timer.empty());
     return 0;
 }
 

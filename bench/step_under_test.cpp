@@ -20,6 +20,15 @@ model::phase phase_named(const std::string& name) {
     throw usage_error("unknown phase " + name + ": expected frozen, unfrozen or evaluation");
 }
 
+kernels::fusion fusion_named(const std::string& name) {
+    if (name == "never") return kernels::fusion::never;
+    if (name == "faster") return kernels::fusion::when_faster;
+    if (name == "always") return kernels::fusion::always;
+    throw usage_error("unknown " + name + ": expected --fuse never, faster or always");
+}
+
+} // namespace
+
 kernels::dtype dtype_of(const std::string& precision) {
     if (precision == "fp32" || precision == "tf32") return kernels::dtype::f32;
     if (precision == "bf16") return kernels::dtype::bf16;
@@ -34,13 +43,12 @@ std::unique_ptr<kernels::backend> device_for(const step_options& options) {
          .on_departure = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); },
          .on_warning = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); },
          .tf32 = options.precision == "tf32",
+         .fuse = fusion_named(options.fuse),
          .cache_folder = cache_folder()});
     if (!device->supports(dtype_of(options.precision)))
         throw usage_error("no native " + options.precision + " on " + device->device());
     return device;
 }
-
-} // namespace
 
 void add_options(CLI::App& program, step_options& options) {
     program.add_option("--phase", options.phase, "frozen, unfrozen or evaluation")->capture_default_str();
@@ -49,6 +57,9 @@ void add_options(CLI::App& program, step_options& options) {
     program.add_option("--precision", options.precision, "fp32, tf32, bf16 or fp16")->capture_default_str();
     program.add_option("--device", options.device, "auto, cuda, cpu, reference")->capture_default_str();
     program.add_option("--threads", options.threads, "processor threads; 0: all")->capture_default_str();
+    program
+        .add_option("--fuse", options.fuse, "pairs of operations as one: never, where that is faster, always")
+        ->capture_default_str();
 }
 
 double seconds_now() {

@@ -23,18 +23,23 @@ struct step_options {
     std::int64_t batch = 64, size = 224;
     std::string precision = "fp32"; // fp32, tf32, bf16, fp16
     std::string device = "auto";
-    int threads = 0; // 0: all that the process may use
+    int threads = 0;             // 0: all that the process may use
+    std::string fuse = "faster"; // pairs of operations: never, faster, always (kernels::fusion)
 };
 
-// --phase, --batch, --size, --precision, --device, --threads.
+// --phase, --batch, --size, --precision, --device, --threads, --fuse.
 void add_options(CLI::App& program, step_options& options);
+
+[[nodiscard]] kernels::dtype dtype_of(const std::string& precision); // tf32 is float32 too
+// As `petnet train` makes it: with train::cache_folder(), so that a GPU's convolutions are the fastest of
+// those that were timed. usage_error where it has not the precision.
+[[nodiscard]] std::unique_ptr<kernels::backend> device_for(const step_options& options);
 
 [[nodiscard]] double seconds_now(); // of a clock that only goes forward
 
 class step_under_test {
   public:
-    // Prepared as `petnet train` does it: with cache_folder(), so that a GPU's convolutions are the
-    // fastest of those that were timed.
+    // On device_for(options).
     explicit step_under_test(const step_options& options);
 
     // The host waits for each step's loss before it starts the next. Seconds.

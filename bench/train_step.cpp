@@ -4,9 +4,10 @@
 //   N             {"seconds": [...]} of N steps, the host waiting for each one's loss
 //   pipelined N   {"steps": N, "seconds": s}: N steps, each prepared while the device works on the last
 //   uploading N   the same, each step with its photographs uploaded
-// At the end of the input one line with the peak of resident memory.
+// At the end of the input one line with the peak of resident memory and the pairs of operations done as one.
 #include "bench/step_under_test.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -51,7 +52,10 @@ int run(int argc, char** argv) {
     for (std::string line; std::getline(std::cin, line);) answer(tested, line);
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    std::printf("{\"peak_rss_mb\": %.1f}\n", static_cast<double>(usage.ru_maxrss) / 1e3);
+    const auto fused = std::ranges::count_if(tested.plan().nodes(),
+                                             [](const auto& node) { return node.prepared == nullptr; });
+    std::printf("{\"peak_rss_mb\": %.1f, \"fused_pairs\": %td}\n", static_cast<double>(usage.ru_maxrss) / 1e3,
+                fused);
     return 0;
 }
 

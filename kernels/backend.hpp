@@ -110,10 +110,26 @@ class backend {
     // for the life of the operation; the backend outlives it.
     [[nodiscard]] virtual std::unique_ptr<operation> prepare(const operation_params& op) = 0;
 
+    // Two operations that follow one another, as one that is faster; nullptr where the backend has none,
+    // which is no error: then each is prepared alone. Everything that the two write has their values, within
+    // the tolerances of docs/numerics.md, but for a tensor that the second one overwrites.
+    [[nodiscard]] virtual std::unique_ptr<operation> prepare_pair(const operation_params& /*first*/,
+                                                                  const operation_params& /*second*/) {
+        return nullptr;
+    }
+
+    // After out_of_device_memory: operations prepared from now on make do with less workspace, and may be
+    // slower. False where they cannot. Those that are prepared already stay as they are.
+    [[nodiscard]] virtual bool reduce_workspaces() { return false; }
+
     // These operations, one after the other, as one; they outlive it, and it is executed with one workspace
     // always. Devices that can, record them at first and replay the record (a CUDA graph).
     [[nodiscard]] virtual std::unique_ptr<operation> sequence(std::vector<operation*> operations);
 };
+
+// When two operations that a backend can do as one are done so. `always` is for tests and comparisons: also
+// where it is slower.
+enum class fusion : std::uint8_t { never, when_faster, always };
 
 struct backend_options {
     int threads = 0; // CPU threads; 0: all that the process may use
@@ -125,7 +141,9 @@ struct backend_options {
     // For `cuda`. tf32: float32 convolutions on tensor cores, which round their inputs to 11 bits of
     // mantissa.
     bool tf32 = false;
-    // Where it is remembered which algorithm was the fastest; empty: nothing is measured.
+    fusion fuse = fusion::when_faster;
+    // Where it is remembered which algorithm was the fastest; empty: nothing is measured, and nothing fused
+    // that would have to be.
     std::filesystem::path cache_folder;
 };
 

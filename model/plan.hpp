@@ -75,7 +75,8 @@ class plan {
     [[nodiscard]] const plan_options& options() const { return options_; }
     [[nodiscard]] std::size_t workspace_bytes() const { return sequence_->workspace_bytes(); } // after bind()
 
-    // For benches and logs: what runs, in order. `label` is the layer's name.
+    // For benches and logs: what runs, in order. `label` is the layer's name. Where `prepared` is nullptr
+    // after bind(), the operation before does this one's work too (backend::prepare_pair).
     struct node {
         std::string label;
         kernels::operation_params params;
@@ -85,6 +86,7 @@ class plan {
 
   private:
     friend class plan_builder;
+    [[nodiscard]] std::vector<kernels::operation*> prepare_nodes();
     struct named_gradient {
         std::string name;
         kernels::tensor_view view;

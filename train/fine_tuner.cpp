@@ -4,6 +4,7 @@
 #include "base/errors.hpp"
 #include "data/loader.hpp"
 #include "train/epoch_steps.hpp"
+#include "train/phase_plans.hpp"
 
 #include <algorithm>
 #include <array>
@@ -26,17 +27,6 @@ class stopwatch {
 
 } // namespace
 
-// The plans of a phase. Training and evaluation never run at the same time and share their memory.
-struct fine_tuner::plans {
-    model::plan training, evaluation;
-    kernels::device_memory memory;
-
-    plans(const training_setup& setup, model::phase kind)
-        : training(setup.parameters, setup.network, plan_options(setup, kind)),
-          evaluation(setup.parameters, setup.network, plan_options(setup, model::phase::evaluation)),
-          memory(bind_together(setup, {&training, &evaluation})) {}
-};
-
 fine_tuner::fine_tuner(training_setup setup, std::vector<training_phase> phases, observer& listener)
     : setup_(std::move(setup)),
       phases_(std::move(phases)),
@@ -58,7 +48,9 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             run_epoch += phase.epochs;
             continue;
         }
-        plans phase_plans(setup_, phase.kind);
+        const std::unique_ptr<phase_plans> plans =
+            make_phase_plans(setup_.parameters, setup_.network, plan_options(setup_, phase.kind),
+                             [this](const std::string& line) { listener_.on_warning(line); });
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -67,8 +59,8 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
         for (run_epoch += position.epoch; position.epoch < phase.epochs; ++run_epoch) {
             const stopwatch watch;
             epoch_report report{.epoch = run_epoch, .phase = phase.kind};
-            if (!train_epoch(position, phase_plans.training, run_epoch, calls, report) ||
-                !validate(phase_plans.evaluation, calls, report)) {
+            if (!train_epoch(position, plans->training, run_epoch, calls, report) ||
+                !validate(plans->evaluation, calls, report)) {
                 calls.checkpoint(position, false);
                 return false;
             }

@@ -42,7 +42,6 @@ class fine_tuner {
     [[nodiscard]] std::int64_t epochs() const; // over all phases
 
   private:
-    struct plans;
     [[nodiscard]] bool train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
                                    const hooks& calls, epoch_report& report);
     // False where a stop was requested.

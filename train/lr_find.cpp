@@ -2,6 +2,7 @@
 #include "train/lr_find.hpp"
 
 #include "train/epoch_steps.hpp"
+#include "train/phase_plans.hpp"
 
 namespace petnet::train {
 namespace {
@@ -12,8 +13,8 @@ constexpr double momentum = 0.9; // fastai's Adam where no schedule sets another
 
 lr_find_result find_lr(const training_setup& setup, const lr_find_hooks& hooks) {
     const std::int64_t per_epoch = steps_per_epoch(setup.split.train.size(), setup.batch_size);
-    model::plan plan(setup.parameters, setup.network, plan_options(setup, model::phase::frozen));
-    const kernels::device_memory memory = bind_together(setup, {&plan});
+    const std::unique_ptr<phase_plans> plans = make_phase_plans(
+        setup.parameters, setup.network, plan_options(setup, model::phase::frozen), hooks.on_warning);
     setup.parameters.clear_moments();
 
     lr_find_result result;
@@ -36,7 +37,7 @@ lr_find_result find_lr(const training_setup& setup, const lr_find_hooks& hooks) 
             return stopped || ++started == lr_search_steps || result.curve.complete();
         };
         static_cast<void>(run_epoch_steps(
-            setup, plan, epoch, 0,
+            setup, plans->training, epoch, 0,
             {.settings = settings, .begin = [] {}, .finish = finish, .stop_requested = stop_requested}));
     }
     result.finished = !stopped;

@@ -7,12 +7,14 @@
 #include "train/training_setup.hpp"
 
 #include <functional>
+#include <string>
 
 namespace petnet::train {
 
 struct lr_find_hooks {
     std::function<void(const lr_curve&)> on_step; // the curve so far
     std::function<bool()> stop_requested;         // asked after each step
+    std::function<void(const std::string&)> on_warning = [](const std::string&) {};
 };
 
 struct lr_find_result {
@@ -22,7 +24,7 @@ struct lr_find_result {
 
 // Trains until the curve is complete: one rate for all parameter groups, momentum .9, epoch after epoch as a
 // training of the same seed would begin. The setup's parameters are of no more use afterwards. Errors as
-// steps_per_epoch and bind_together; input_error where too many photographs are broken.
+// steps_per_epoch and make_phase_plans; input_error where too many photographs are broken.
 [[nodiscard]] lr_find_result find_lr(const training_setup& setup, const lr_find_hooks& hooks);
 
 } // namespace petnet::train

@@ -4,7 +4,6 @@
 #include "base/errors.hpp"
 #include "data/loader.hpp"
 
-#include <algorithm>
 #include <string>
 
 namespace petnet::train {
@@ -29,25 +28,6 @@ model::plan_options plan_options(const training_setup& setup, model::phase kind)
             .width = setup.image_size,
             .activations = setup.activations,
             .photo_size = setup.augment ? static_cast<std::int64_t>(setup.photos.options().image_size) : 0};
-}
-
-kernels::device_memory bind_together(const training_setup& setup, std::initializer_list<model::plan*> plans) {
-    std::size_t bytes = 0;
-    for (const model::plan* plan : plans) bytes = std::max(bytes, plan->memory_bytes());
-    try {
-        kernels::device_memory memory = setup.parameters.device().allocate(bytes);
-        for (model::plan* plan : plans) plan->bind(memory.get());
-        return memory;
-    } catch (const kernels::out_of_device_memory& e) {
-        // A plan's memory grows with its photographs.
-        const auto batch = static_cast<double>(setup.batch_size);
-        const auto fits = static_cast<std::int64_t>(batch * 0.9 * static_cast<double>(e.free()) /
-                                                    static_cast<double>(e.needed()));
-        throw environment_error(std::string(e.what()) + " for batches of " +
-                                std::to_string(setup.batch_size) + " photographs: " +
-                                (fits >= 2 ? "try --batch-size " + std::to_string(fits)
-                                           : "free some of it, or use --device cpu"));
-    }
 }
 
 } // namespace petnet::train

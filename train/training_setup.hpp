@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <vector>
 
 namespace petnet::train {
@@ -33,10 +32,5 @@ struct training_setup {
 [[nodiscard]] std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size);
 
 [[nodiscard]] model::plan_options plan_options(const training_setup& setup, model::phase kind);
-
-// Binds plans of the setup, which never run at the same time, to one block of memory; it must outlive their
-// use. environment_error that says which --batch-size would fit where the device has not enough.
-[[nodiscard]] kernels::device_memory bind_together(const training_setup& setup,
-                                                   std::initializer_list<model::plan*> plans);
 
 } // namespace petnet::train

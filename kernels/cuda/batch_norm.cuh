@@ -68,7 +68,7 @@ __device__ inline void store_statistics(const statistics_outputs& to, int channe
 }
 
 // dgamma, dbeta and the coefficients of dx = scale*g + (slope*x + offset), from sum_g = sum(g) and
-// sum_gx = sum(g*(x-mean)). The mean is folded into the offset: where it is large beside the deviation, that
+// sum_gxhat = sum(g*xhat). The mean is folded into the offset: where it is large beside the deviation, that
 // loses as many bits of dx as the forward pass, whose shift holds it too, has lost of y; |dgamma| is at most
 // M*rms(g).
 struct gradient_coefficients {
@@ -76,11 +76,10 @@ struct gradient_coefficients {
 };
 __device__ inline gradient_coefficients store_gradients(float* dgamma, float* dbeta, const float* saved,
                                                         int channel, int channels, std::int64_t rows,
-                                                        double sum_g, double sum_gx) {
+                                                        double sum_g, double sum_gxhat) {
     const auto mean = static_cast<double>(saved[channel]);
     const auto inverse_deviation = static_cast<double>(saved[channels + channel]);
     const double share = static_cast<double>(saved[2 * channels + channel]) / static_cast<double>(rows);
-    const double sum_gxhat = sum_gx * inverse_deviation;
     dbeta[channel] = static_cast<float>(sum_g);
     dgamma[channel] = static_cast<float>(sum_gxhat);
     const auto slope = static_cast<float>(-share * inverse_deviation * sum_gxhat);

@@ -16,6 +16,7 @@
 //   In ResNet: 5 inside a block (cut from x), 7 at its end (y), 8 where two paths meet there (y, dy2). With
 //   dresidual written by the last kernel it would be 6, 8, 8, 10 passes for no option, y, dy2, both: no less.
 #include "kernels/cuda/batch_norm.cuh"
+#include "kernels/cuda/batch_norm_from_sums.hpp"
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.hpp"
 
@@ -123,14 +124,17 @@ struct finish_parameters {
     const float *partial_sums, *saved;
     float *dgamma, *dbeta;
     float *slope, *offset; // of dx
+    bool of_xhat;          // the second sum is of g*xhat, not of g*(x - mean)
 };
 
 __global__ void __launch_bounds__(combine_threads) finish_gradients(finish_parameters p) {
     const combine_place place;
     const channel_sums sums = combine_sums(shared_memory<combined_sums>(), p.partial_sums, p.of, place);
     if (place.row != 0 || place.channel >= p.of.channels) return;
+    const double sum_gxhat =
+        p.of_xhat ? sums.second : sums.second * static_cast<double>(p.saved[p.of.channels + place.channel]);
     const gradient_coefficients found = store_gradients(p.dgamma, p.dbeta, p.saved, place.channel,
-                                                        p.of.channels, p.of.rows, sums.first, sums.second);
+                                                        p.of.channels, p.of.rows, sums.first, sum_gxhat);
     p.slope[place.channel] = found.slope;
     p.offset[place.channel] = found.offset;
 }
@@ -192,44 +196,76 @@ template <class Element, int Pack> apply_kernel<Element> apply_kernel_of(cut by,
     return kernels[static_cast<int>(by)][two ? 1 : 0];
 }
 
+__global__ void __launch_bounds__(batch_norm_threads)
+    add_mean(const float* saved, float* beta, int channels) {
+    const int c = static_cast<int>(blockIdx.x) * batch_norm_threads + static_cast<int>(threadIdx.x);
+    if (c < channels) beta[c] = fmaf(saved[c], saved[2 * channels + c], saved[3 * channels + c]);
+}
+
+// From the sums of summing.blocks blocks to dx. coefficients: (2, channels).
+template <class Element, int Pack>
+void finish(cudaStream_t stream, const batch_norm_backward& op, const batch_norm_partition& summing,
+            const float* partial_sums, bool of_xhat, float* coefficients, const gradient_inputs<Element>& in,
+            cut by) {
+    const int channels = summing.channels;
+    float *slope = coefficients, *offset = coefficients + channels;
+    const auto* saved = elements<const float>(op.saved);
+    launch(stream, grid_of_channels(channels, combine_channels), combine_threads, finish_gradients,
+           finish_parameters{summing, partial_sums, saved, elements<float>(op.dgamma),
+                             elements<float>(op.dbeta), slope, offset, of_xhat});
+    if (!op.dx.present()) return;
+    const bool two = in.dy2 != nullptr;
+    const batch_norm_partition applying =
+        divide_rows(op.x.desc, Pack, unroll_of(sizeof(pack<Element, Pack>), two), most_applying_blocks);
+    launch(stream, grid_of(applying), batch_norm_threads, apply_kernel_of<Element, Pack>(by, two),
+           apply_parameters<Element>{applying, in, saved, slope, offset, elements<Element>(op.dx)});
+}
+
 template <class Element, int Pack>
 std::unique_ptr<operation> prepare_for(cudaStream_t stream, const batch_norm_backward& op) {
-    const bool two = op.dy2.present(), stores_g = op.dresidual.present();
+    const bool two = op.dy2.present();
     const batch_norm_partition summing = divide_rows(
         op.x.desc, sum_pack, unroll_of(sizeof(pack<Element, sum_pack>), two), most_summing_blocks);
-    const batch_norm_partition applying = divide_rows(
-        op.x.desc, Pack, unroll_of(sizeof(pack<Element, Pack>), two && !stores_g), most_applying_blocks);
     const std::size_t sums_bytes = partial_sums_bytes(summing);
     const std::size_t workspace_bytes =
         sums_bytes + 2 * static_cast<std::size_t>(summing.channels) * sizeof(float);
-    return make_operation(workspace_bytes, [stream, op, summing, applying, sums_bytes](std::byte* workspace) {
-        const int channels = summing.channels;
+    return make_operation(workspace_bytes, [stream, op, two, summing, sums_bytes](std::byte* workspace) {
         auto* partial_sums = reinterpret_cast<float*>(workspace);
-        auto* slope = reinterpret_cast<float*>(workspace + sums_bytes);
-        auto* offset = slope + channels;
-        const auto* saved = elements<const float>(op.saved);
+        auto* coefficients = reinterpret_cast<float*>(workspace + sums_bytes);
         auto* dresidual = elements<Element>(op.dresidual);
         gradient_inputs<Element> in{elements<const Element>(op.dy), elements<const Element>(op.dy2),
                                     elements<const Element>(op.x), elements<const Element>(op.y)};
         cut by = !op.relu ? cut::nowhere : op.y.present() ? cut::by_y : cut::by_x;
-
-        launch(stream, grid_of(summing), batch_norm_threads, sum_kernel_of<Element>(by, op.dy2.present()),
-               sum_parameters<Element>{summing, in, saved, dresidual, partial_sums});
-        launch(stream, grid_of_channels(channels, combine_channels), combine_threads, finish_gradients,
-               finish_parameters{summing, partial_sums, saved, elements<float>(op.dgamma),
-                                 elements<float>(op.dbeta), slope, offset});
-        if (!op.dx.present()) return;
+        launch(
+            stream, grid_of(summing), batch_norm_threads, sum_kernel_of<Element>(by, two),
+            sum_parameters<Element>{summing, in, elements<const float>(op.saved), dresidual, partial_sums});
         if (dresidual != nullptr) { // holds g
             in = {dresidual, nullptr, in.x, nullptr};
             by = cut::nowhere;
         }
-        launch(stream, grid_of(applying), batch_norm_threads,
-               apply_kernel_of<Element, Pack>(by, in.dy2 != nullptr),
-               apply_parameters<Element>{applying, in, saved, slope, offset, elements<Element>(op.dx)});
+        finish<Element, Pack>(stream, op, summing, partial_sums, false, coefficients, in, by);
     });
 }
 
 } // namespace
+
+void finish_from_sums(cudaStream_t on_stream, const batch_norm_backward& op, const float* sums,
+                      float* coefficients) {
+    with_element(op.x.desc.type, stored_channels(op.x.desc),
+                 [&]<class Element, int Pack>(Element, std::integral_constant<int, Pack>) {
+                     constexpr int unroll = 1, one_block = 1;
+                     const gradient_inputs<Element> in{elements<const Element>(op.dy), nullptr,
+                                                       elements<const Element>(op.x), nullptr};
+                     finish<Element, Pack>(on_stream, op, divide_rows(op.x.desc, Pack, unroll, one_block),
+                                           sums, true, coefficients, in, cut::nowhere);
+                 });
+}
+
+void restore_beta(cudaStream_t on_stream, const tensor_view& saved, float* beta) {
+    const auto channels = static_cast<int>(saved.desc.dims[1]);
+    launch(on_stream, grid_of_channels(channels, batch_norm_threads), batch_norm_threads, add_mean,
+           elements<const float>(saved), beta, channels);
+}
 
 std::unique_ptr<operation> prepare(context& cuda, const batch_norm_backward& op) {
     if (op.x.desc.dims.rank() == 2) return prepare_features(cuda, op);

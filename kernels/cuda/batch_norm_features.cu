@@ -151,8 +151,9 @@ __global__ void __launch_bounds__(threads) differentiate_features(backward_param
         });
     const channel_sums sums = add_rows(shared, place, sum_g, sum_gx);
     if (place.row == 0 && !place.idle)
-        shared.coefficients[place.column] = store_gradients(p.dgamma, p.dbeta, p.saved, place.channel,
-                                                            channels, p.of.rows, sums.first, sums.second);
+        shared.coefficients[place.column] =
+            store_gradients(p.dgamma, p.dbeta, p.saved, place.channel, channels, p.of.rows, sums.first,
+                            sums.second * static_cast<double>(p.saved[channels + place.channel]));
     __syncthreads();
     if (place.idle) return;
     const gradient_coefficients coefficients = shared.coefficients[place.column];

@@ -7,12 +7,14 @@
 //   the deviation, sum(x^2) - M*mean^2 would cancel to nothing, while sum((x - origin)^2) is of the
 //   deviation's own size. float32 within a block (some hundred terms a thread), double across blocks and in
 //   the statistics. y is computed from the float32 scale and shift of `saved` with one fused multiply-add, as
-//   max_pool_forward and batch_norm_backward compute it again.
+//   max_pool_forward and batch_norm_backward compute it again. Sums that a convolution brings have no origin:
+//   batch_norm_from_sums.hpp says what that costs.
 // Padding channels: x, residual, scale and shift are 0, and so is y.
 // In place: a thread reads its elements of x and residual before it writes the same elements of y.
 // Cost, in passes over a tensor of x's size: training reads x twice, residual once, writes y once (3 or 4; 1
 //   without y); evaluation 2 or 3. Memory bandwidth is the roof.
 #include "kernels/cuda/batch_norm.cuh"
+#include "kernels/cuda/batch_norm_from_sums.hpp"
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.hpp"
 
@@ -56,7 +58,7 @@ __global__ void __launch_bounds__(batch_norm_threads, blocks_at_once)
 
 template <class Element> struct finish_parameters {
     batch_norm_partition of;
-    const Element* x;
+    const Element* origin; // of each channel; or nullptr: 0
     const float* partial_sums;
     statistics_outputs to;
 };
@@ -66,7 +68,8 @@ __global__ void __launch_bounds__(combine_threads) finish_statistics(finish_para
     const combine_place place;
     const channel_sums sums = combine_sums(shared_memory<combined_sums>(), p.partial_sums, p.of, place);
     if (place.row == 0 && place.channel < p.of.channels)
-        store_statistics(p.to, place.channel, to_float(p.x[place.channel]), sums.first, sums.second);
+        store_statistics(p.to, place.channel, p.origin != nullptr ? to_float(p.origin[place.channel]) : 0.0F,
+                         sums.first, sums.second);
 }
 
 template <class Element> struct apply_parameters {
@@ -147,6 +150,22 @@ void launch_apply(cudaStream_t stream, const Op& op, const float* saved) {
            op.residual.present() ? apply<Element, Pack, true> : apply<Element, Pack, false>, parameters);
 }
 
+// From the sums of of.blocks blocks to y.
+template <class Element, int Pack>
+void finish(cudaStream_t stream, const batch_norm_forward& op, const batch_norm_partition& of,
+            const float* partial_sums, const Element* origin) {
+    const statistics_outputs to{elements<const float>(op.gamma),
+                                elements<const float>(op.beta),
+                                elements<float>(op.running_mean),
+                                elements<float>(op.running_variance),
+                                elements<float>(op.saved),
+                                of.rows,
+                                of.channels};
+    launch(stream, grid_of_channels(of.channels, combine_channels), combine_threads,
+           finish_statistics<Element>, finish_parameters<Element>{of, origin, partial_sums, to});
+    if (op.y.present()) launch_apply<Element, Pack>(stream, op, to.saved);
+}
+
 template <class Element, int Pack>
 std::unique_ptr<operation> prepare_for(cudaStream_t stream, const batch_norm_forward& op) {
     const batch_norm_partition of = divide_rows(op.x.desc, Pack, unroll, most_summing_blocks);
@@ -155,16 +174,7 @@ std::unique_ptr<operation> prepare_for(cudaStream_t stream, const batch_norm_for
         auto* partial_sums = reinterpret_cast<float*>(workspace);
         launch(stream, grid_of(of), batch_norm_threads, sum_elements<Element, Pack>,
                sum_parameters<Element>{of, x, partial_sums});
-        const statistics_outputs to{elements<const float>(op.gamma),
-                                    elements<const float>(op.beta),
-                                    elements<float>(op.running_mean),
-                                    elements<float>(op.running_variance),
-                                    elements<float>(op.saved),
-                                    of.rows,
-                                    of.channels};
-        launch(stream, grid_of_channels(of.channels, combine_channels), combine_threads,
-               finish_statistics<Element>, finish_parameters<Element>{of, x, partial_sums, to});
-        if (op.y.present()) launch_apply<Element, Pack>(stream, op, to.saved);
+        finish<Element, Pack>(stream, op, of, partial_sums, x);
     });
 }
 
@@ -193,6 +203,15 @@ template <class Op> std::unique_ptr<operation> prepare_any(context& cuda, const 
 }
 
 } // namespace
+
+void finish_from_sums(cudaStream_t on_stream, const batch_norm_forward& op, const float* sums) {
+    with_element(op.x.desc.type, stored_channels(op.x.desc),
+                 [&]<class Element, int Pack>(Element, std::integral_constant<int, Pack>) {
+                     constexpr int one_block = 1;
+                     finish<Element, Pack>(on_stream, op, divide_rows(op.x.desc, Pack, unroll, one_block),
+                                           sums, nullptr);
+                 });
+}
 
 std::unique_ptr<operation> prepare(context& cuda, const batch_norm_forward& op) {
     return prepare_any(cuda, op);

@@ -20,13 +20,17 @@ const char* name_of(convolution_kind kind) {
     case convolution_kind::backward_data:
         return "backward data";
     case convolution_kind::backward_weights:
+        return "backward weights";
+    case convolution_kind::forward_and_sums:
+        return "forward and sums";
+    case convolution_kind::backward_data_and_sums:
         break;
     }
-    return "backward weights";
+    return "backward data and sums";
 }
 
-stored_convolution stored(convolution_kind kind, convolution_shape shape, const tensor_view& x,
-                          const tensor_view& y, const tensor_view& w) {
+stored_convolution problem_of(convolution_kind kind, convolution_shape shape, const tensor_view& x,
+                              const tensor_view& y, const tensor_view& w) {
     shape.in_channels = stored_channels(x.desc);
     shape.out_channels = stored_channels(y.desc);
     if (!is_weights(w.desc) || stored_channels(w.desc) != shape.in_channels ||
@@ -43,13 +47,13 @@ const std::byte* operand(const tensor_view& w) {
     return w.data + (has_rounded_copy(w.desc) ? rounded_copy_offset(w.desc) : 0);
 }
 
-std::unique_ptr<operation> make(context& cuda, const stored_convolution& problem, const std::byte* a,
-                                const std::byte* b, std::byte* result) {
-    std::shared_ptr<convolution_plan> plan = cuda.convolve().plan(problem);
+std::unique_ptr<operation> make(context& cuda, const stored_operation& op) {
+    std::shared_ptr<convolution_plan> plan = cuda.convolve().plan(op.problem);
     const std::size_t workspace_bytes = plan->workspace_bytes();
     return make_operation(workspace_bytes,
-                          [plan = std::move(plan), a, b, result, stream = cuda.stream()](
-                              std::byte* workspace) { plan->execute(a, b, result, workspace, stream); });
+                          [plan = std::move(plan), on = op.on, stream = cuda.stream()](std::byte* workspace) {
+                              plan->execute(on, workspace, stream);
+                          });
 }
 
 } // namespace
@@ -60,19 +64,27 @@ std::string text_of(const stored_convolution& problem) {
                        s.out_channels, s.kernel, s.kernel, s.stride, s.padding, name_of(problem.activations));
 }
 
+stored_operation stored(const convolution_forward& op, convolution_kind kind) {
+    return {problem_of(kind, op.shape, op.x, op.y, op.w),
+            {.a = op.x.data, .b = operand(op.w), .result = op.y.data}};
+}
+stored_operation stored(const convolution_backward_data& op, convolution_kind kind) {
+    return {problem_of(kind, op.shape, op.dx, op.dy, op.w),
+            {.a = op.dy.data, .b = operand(op.w), .result = op.dx.data}};
+}
+stored_operation stored(const convolution_backward_weights& op) {
+    return {problem_of(convolution_kind::backward_weights, op.shape, op.x, op.dy, op.dw),
+            {.a = op.x.data, .b = op.dy.data, .result = op.dw.data}};
+}
+
 std::unique_ptr<operation> prepare(context& cuda, const convolution_forward& op) {
-    return make(cuda, stored(convolution_kind::forward, op.shape, op.x, op.y, op.w), op.x.data, operand(op.w),
-                op.y.data);
+    return make(cuda, stored(op));
 }
-
 std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_data& op) {
-    return make(cuda, stored(convolution_kind::backward_data, op.shape, op.dx, op.dy, op.w), op.dy.data,
-                operand(op.w), op.dx.data);
+    return make(cuda, stored(op));
 }
-
 std::unique_ptr<operation> prepare(context& cuda, const convolution_backward_weights& op) {
-    return make(cuda, stored(convolution_kind::backward_weights, op.shape, op.x, op.dy, op.dw), op.x.data,
-                op.dy.data, op.dw.data);
+    return make(cuda, stored(op));
 }
 
 } // namespace petnet::kernels::cuda

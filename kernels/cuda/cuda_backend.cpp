@@ -4,6 +4,7 @@
 #include "base/errors.hpp"
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/convolution.hpp"
+#include "kernels/cuda/fused_pairs.hpp"
 #include "kernels/cuda/host_layout.hpp"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/recorded_sequence.hpp"
@@ -151,6 +152,15 @@ class cuda_backend final : public backend {
         check_descriptors(op);
         return std::visit([this](const auto& params) { return cuda::prepare(context_, params); }, op);
     }
+    std::unique_ptr<operation> prepare_pair(const operation_params& first,
+                                            const operation_params& second) override {
+        for (const operation_params* op : {&first, &second}) {
+            check_contract(*op);
+            check_descriptors(*op);
+        }
+        return cuda::prepare_pair(context_, first, second);
+    }
+    bool reduce_workspaces() override { return convolve_->reduce_workspaces(); }
     std::unique_ptr<operation> sequence(std::vector<operation*> operations) override {
         return make_recorded_sequence(stream_.get(), std::move(operations));
     }

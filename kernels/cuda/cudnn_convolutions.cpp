@@ -61,7 +61,7 @@ std::size_t narrow_bytes(const stored_convolution& problem) {
 class plan_of_cudnn final : public convolution_plan {
   public:
     // The handle outlives the plan.
-    plan_of_cudnn(cudnn_handle& cudnn, const stored_convolution& problem, std::unique_ptr<cudnn_graph> graph,
+    plan_of_cudnn(cudnn_handle& cudnn, const stored_convolution& problem, std::shared_ptr<cudnn_graph> graph,
                   cudnn_plan plan)
         : cudnn_(cudnn),
           problem_(problem),
@@ -73,13 +73,13 @@ class plan_of_cudnn final : public convolution_plan {
         return narrow_bytes_ + plan_.workspace_bytes;
     }
 
-    void execute(const std::byte* a, const std::byte* b, std::byte* result, std::byte* workspace,
-                 cudaStream_t on_stream) override {
+    void execute(const convolution_operands& on, std::byte* workspace, cudaStream_t on_stream) override {
         cudnn_.set_stream(on_stream);
-        std::byte* computed = is_widened(problem_) ? workspace : result;
-        graph_->execute(cudnn_, plan_, a, b, computed, workspace + narrow_bytes_);
+        convolution_operands computed = on;
+        if (is_widened(problem_)) computed.result = workspace;
+        graph_->execute(cudnn_, plan_, computed, workspace + narrow_bytes_);
         if (is_widened(problem_))
-            widen(on_stream, problem_.activations, computed, reinterpret_cast<float*>(result),
+            widen(on_stream, problem_.activations, computed.result, reinterpret_cast<float*>(on.result),
                   problem_.shape.w().elements());
     }
 
@@ -87,7 +87,7 @@ class plan_of_cudnn final : public convolution_plan {
     cudnn_handle& cudnn_;
     stored_convolution problem_;
     std::size_t narrow_bytes_;
-    std::unique_ptr<cudnn_graph> graph_;
+    std::shared_ptr<cudnn_graph> graph_;
     cudnn_plan plan_;
 };
 
@@ -96,9 +96,9 @@ class convolutions_of_cudnn final : public convolutions {
     convolutions_of_cudnn(cudaStream_t on_stream, const cudnn_options& options,
                           const cudaDeviceProp& properties)
         : options_(completed(options, properties)),
+          properties_(properties),
           stream_(on_stream),
-          cache_(options.cache_folder.empty() ? options.cache_folder : options.cache_folder / "plans",
-                 surroundings(options_, properties), options.on_warning) {
+          cache_(make_cache()) {
         cudnn_.set_stream(on_stream);
     }
 
@@ -109,39 +109,68 @@ class convolutions_of_cudnn final : public convolutions {
         return plans_.back().second;
     }
 
+    [[nodiscard]] std::shared_ptr<convolution_plan>
+    plan_of_pair(const stored_convolution& problem, const std::string& pair,
+                 const std::function<std::unique_ptr<pair_trial>()>& make_trial) override {
+        if (options_.fuse == fusion::never || (options_.fuse == fusion::when_faster && !may_time()))
+            return nullptr;
+        for (const auto& [known, plan] : pairs_)
+            if (known == pair) return plan;
+        pairs_.emplace_back(pair, make_pair(problem, pair, make_trial));
+        return pairs_.back().second;
+    }
+
+    [[nodiscard]] bool reduce_workspaces() override {
+        constexpr std::size_t least = std::size_t{16} << 20, divisor = 4;
+        if (options_.workspace_bytes / divisor < least) return false;
+        options_.workspace_bytes /= divisor;
+        plans_.clear();
+        pairs_.clear();
+        cache_ = make_cache();
+        return true;
+    }
+
     [[nodiscard]] std::string description() const override { return "cuDNN " + load_cudnn().version; }
 
   private:
+    [[nodiscard]] plan_cache make_cache() const {
+        return {options_.cache_folder.empty() ? options_.cache_folder : options_.cache_folder / "plans",
+                surroundings(options_, properties_), options_.on_warning};
+    }
+    // What is timed has to be remembered, or the next run may choose another plan and have other bits.
+    [[nodiscard]] bool may_time() const { return options_.tune && cache_.can_remember(); }
+
     [[nodiscard]] std::unique_ptr<cudnn_graph> graph_of(const stored_convolution& problem) const {
         return std::make_unique<cudnn_graph>(cudnn_, problem, options_.tf32);
+    }
+    // nullptr where there is no plan of this name. A graph of its own, even after a choice: it holds this one
+    // plan and not all that were timed.
+    [[nodiscard]] std::shared_ptr<convolution_plan> plan_named(const std::string& name,
+                                                               const stored_convolution& problem) {
+        auto graph = graph_of(problem);
+        auto plan = graph->plan(name);
+        if (!plan) return nullptr;
+        return std::make_shared<plan_of_cudnn>(cudnn_, problem, std::move(graph), *std::move(plan));
     }
 
     [[nodiscard]] std::shared_ptr<convolution_plan> make(const stored_convolution& problem) {
         const std::string key = text_of(problem);
-        std::optional<std::string> name = cache_.find(key);
-        if (!name) name = choose(problem, key);
-        // A graph of its own, even after a choice: it holds this one plan and not all that were timed.
-        auto graph = graph_of(problem);
-        auto plan = graph->plan(*name);
-        if (!plan) {
+        if (const std::optional<std::string> name = cache_.find(key)) {
+            if (auto plan = plan_named(*name, problem)) return plan;
             cache_.forget(key);
-            graph = graph_of(problem);
-            plan = graph->plan(choose(problem, key));
         }
+        auto plan = plan_named(choose(problem, key), problem);
         if (!plan)
             throw environment_error("cuDNN: the plan chosen for convolution " + key + " is not there again");
-        return std::make_shared<plan_of_cudnn>(cudnn_, problem, std::move(graph), *std::move(plan));
+        return plan;
     }
 
     [[nodiscard]] std::string choose(const stored_convolution& problem, const std::string& key) {
         const auto graph = graph_of(problem);
         const std::vector<cudnn_plan> plans = graph->plans(timed_plans, options_.workspace_bytes);
-        if (plans.empty())
-            throw environment_error(
-                fmt::format("cuDNN has no plan within {} MB of workspace for convolution {}",
-                            options_.workspace_bytes >> 20, key));
+        if (plans.empty()) throw environment_error("cuDNN has no plan for convolution " + key);
         const std::string& first = plans.front().name;
-        if (!options_.tune || !cache_.can_remember()) return first;
+        if (!may_time()) return first;
         return cache_.remember(key, plans[fastest(problem, *graph, plans)].name).value_or(first);
     }
 
@@ -155,8 +184,8 @@ class convolutions_of_cudnn final : public convolutions {
         const auto timer = plan_timer::make(stream_, problem, workspace_bytes);
         if (!timer) return 0;
         const std::size_t choice = choose_plan(plans.size(), [&](std::size_t i) {
-            return timer->milliseconds([&](const plan_timer::operands& on) {
-                graph.execute(cudnn_, plans[i], on.a, on.b, on.result, on.workspace);
+            return timer->milliseconds([&](const convolution_operands& on, std::byte* workspace) {
+                graph.execute(cudnn_, plans[i], on, workspace);
             });
         });
         if (choice == plans.size())
@@ -165,11 +194,81 @@ class convolutions_of_cudnn final : public convolutions {
         return choice;
     }
 
+    // In the place of a plan's name, for a pair that is done separately.
+    static constexpr const char* separately = "separately";
+
+    [[nodiscard]] std::shared_ptr<convolution_plan>
+    make_pair(const stored_convolution& problem, const std::string& pair,
+              const std::function<std::unique_ptr<pair_trial>()>& make_trial) {
+        if (options_.fuse == fusion::always) return first_that_agrees(problem, make_trial);
+        if (const std::optional<std::string> name = cache_.find(pair)) {
+            if (*name == separately) return nullptr;
+            if (auto plan = plan_named(*name, problem)) return plan;
+            cache_.forget(pair);
+        }
+        const std::string chosen =
+            cache_.remember(pair, choose_for_pair(problem, pair, make_trial)).value_or(separately);
+        return chosen == separately ? nullptr : plan_named(chosen, problem);
+    }
+
+    struct named_plan {
+        std::string name;
+        std::shared_ptr<convolution_plan> plan;
+    };
+    // Those that cuDNN has for a problem with sums: none is no error.
+    [[nodiscard]] std::vector<named_plan> plans_with_sums(const stored_convolution& problem) {
+        std::vector<named_plan> found;
+        std::shared_ptr<cudnn_graph> graph;
+        try {
+            graph = graph_of(problem);
+        } catch (const environment_error&) {
+            return found;
+        }
+        for (const cudnn_plan& plan : graph->plans(timed_plans, options_.workspace_bytes))
+            found.push_back({plan.name, std::make_shared<plan_of_cudnn>(cudnn_, problem, graph, plan)});
+        return found;
+    }
+
+    [[nodiscard]] std::shared_ptr<convolution_plan>
+    first_that_agrees(const stored_convolution& problem,
+                      const std::function<std::unique_ptr<pair_trial>()>& make_trial) {
+        const std::vector<named_plan> plans = plans_with_sums(problem);
+        if (plans.empty()) return nullptr;
+        const std::unique_ptr<pair_trial> trial = make_trial();
+        if (!trial) return nullptr;
+        for (const named_plan& candidate : plans)
+            if (trial->agrees(candidate.plan)) return candidate.plan;
+        return nullptr;
+    }
+
+    // The name of a plan, or `separately`: the fastest of those that agree, where that is faster.
+    [[nodiscard]] std::string
+    choose_for_pair(const stored_convolution& problem, const std::string& pair,
+                    const std::function<std::unique_ptr<pair_trial>()>& make_trial) {
+        std::vector<named_plan> runners = plans_with_sums(problem);
+        if (runners.empty()) return separately;
+        const std::unique_ptr<pair_trial> trial = make_trial();
+        if (!trial) return separately;
+        std::erase_if(runners, [&](const named_plan& candidate) {
+            if (trial->agrees(candidate.plan)) return false;
+            if (options_.on_warning)
+                options_.on_warning("cuDNN's plan " + candidate.name + " for " + pair +
+                                    " gives other results than the two operations alone and is not used");
+            return true;
+        });
+        runners.insert(runners.begin(), {separately, nullptr});
+        const std::size_t choice =
+            choose_plan(runners.size(), [&](std::size_t i) { return trial->milliseconds(runners[i].plan); });
+        return choice < runners.size() ? runners[choice].name : separately;
+    }
+
     cudnn_options options_;
+    cudaDeviceProp properties_;
     cudaStream_t stream_;
     cudnn_handle cudnn_;
     plan_cache cache_;
     std::vector<std::pair<stored_convolution, std::shared_ptr<convolution_plan>>> plans_;
+    std::vector<std::pair<std::string, std::shared_ptr<convolution_plan>>> pairs_;
 };
 
 } // namespace

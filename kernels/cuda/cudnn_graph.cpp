@@ -9,6 +9,8 @@
 #include <cudnn_frontend.h>
 #include <fmt/format.h>
 #include <stdexcept>
+#include <type_traits>
+#include <vector>
 
 namespace cudnn_frontend {
 void* cudnn_dlhandle = nullptr; // declared by the headers: where they look for cuDNN's functions
@@ -21,8 +23,34 @@ namespace fe = cudnn_frontend;
 using fe::graph::Tensor_attributes;
 using tensor = std::shared_ptr<Tensor_attributes>;
 
-// execute() hands over addresses in the order of these.
-constexpr std::int64_t a_id = 1, b_id = 2, result_id = 3;
+// execute() hands over addresses in the order of these. Sums have one for each of their rows.
+enum id : std::int64_t {
+    a_id = 1,
+    b_id,
+    result_id,
+    normalised_id,
+    mean_id,
+    deviation_id,
+    gamma_id,
+    beta_id,
+    sums_id
+};
+
+// In the order of their ids. The interface takes no const; inputs are only read.
+std::vector<void*> addresses_of(const stored_convolution& problem, const convolution_operands& on) {
+    const auto input = [](const auto* address) -> void* {
+        return const_cast<std::remove_const_t<std::remove_pointer_t<decltype(address)>>*>(address);
+    };
+    std::vector<void*> addresses{input(on.a), input(on.b), on.result};
+    if (problem.kind == convolution_kind::backward_data_and_sums)
+        addresses.insert(addresses.end(), {input(on.normalised), input(on.mean), input(on.inverse_deviation),
+                                           input(on.gamma), input(on.beta)});
+    const std::int64_t channels = problem.kind == convolution_kind::forward_and_sums
+                                      ? problem.shape.out_channels
+                                      : problem.shape.in_channels;
+    for (int row = 0; row < rows_of_sums(problem.kind); ++row) addresses.push_back(on.sums + row * channels);
+    return addresses;
+}
 
 [[noreturn]] void fail(const std::string& doing, std::string reason) {
     while (!reason.empty() && (reason.back() == '\n' || reason.back() == ' ')) reason.pop_back();
@@ -104,12 +132,12 @@ class cudnn_graph::implementation {
   public:
     implementation(const stored_convolution& problem, bool tf32, cudnnHandle_t handle,
                    const std::shared_ptr<const fe::DeviceProperties>& device)
-        : name_("convolution " + text_of(problem)) {
+        : problem_(problem), name_("convolution " + text_of(problem)) {
         graph_.set_io_data_type(type_of(problem.activations))
             .set_intermediate_data_type(fe::DataType_t::FLOAT)
             .set_compute_data_type(fe::DataType_t::FLOAT);
         if (device) graph_.set_device_properties(device);
-        add(problem);
+        add();
         attempt("describing " + name_, [&] { return graph_.validate(); });
         attempt("preparing " + name_, [&] { return graph_.build_operation_graph(handle); });
         // Both at once: the headers (1.23) mix up the notes of plans that are asked for in two calls.
@@ -137,7 +165,8 @@ class cudnn_graph::implementation {
                 [&] { return graph_.get_workspace_size_plan_at_index(index, bytes); });
         return cudnn_plan{index, name(index), static_cast<std::size_t>(bytes)};
     }
-    void execute(cudnnHandle_t handle, std::int64_t index, std::array<void*, 3> addresses, void* workspace) {
+    void execute(cudnnHandle_t handle, std::int64_t index, const convolution_operands& on, void* workspace) {
+        std::vector<void*> addresses = addresses_of(problem_, on);
         attempt("executing " + name_, [&] {
             return graph_.execute_plan_at_index(handle, addresses.data(), static_cast<int>(addresses.size()),
                                                 workspace, index);
@@ -149,30 +178,84 @@ class cudnn_graph::implementation {
         Tensor_attributes attributes;
         return graph_.tensor(describe(attributes.set_name(name).set_uid(id), dims));
     }
+    [[nodiscard]] tensor vector_input(std::int64_t id, const char* name, std::int64_t channels) {
+        const tensor vector = input(id, name, {1, channels, 1, 1});
+        vector->set_data_type(fe::DataType_t::FLOAT);
+        return vector;
+    }
+    void output(const tensor& result, std::int64_t id, fe::DataType_t type) {
+        result->set_output(true).set_uid(id).set_data_type(type);
+    }
+    template <std::size_t Count> void output_sums(const std::array<tensor, Count>& rows) {
+        for (std::size_t i = 0; i < Count; ++i)
+            output(rows[i], sums_id + static_cast<std::int64_t>(i), fe::DataType_t::FLOAT);
+    }
 
-    void add(const stored_convolution& problem) {
-        const convolution_shape& shape = problem.shape;
+    [[nodiscard]] tensor forward() {
+        const convolution_shape& shape = problem_.shape;
+        tensor y = graph_.conv_fprop(input(a_id, "x", shape.x()), input(b_id, "w", shape.w()),
+                                     attributes_of<fe::graph::Conv_fprop_attributes>(shape));
+        describe(*y, shape.y());
+        return y;
+    }
+    [[nodiscard]] tensor backward_data() {
+        const convolution_shape& shape = problem_.shape;
+        tensor dx = graph_.conv_dgrad(input(a_id, "dy", shape.y()), input(b_id, "w", shape.w()),
+                                      attributes_of<fe::graph::Conv_dgrad_attributes>(shape));
+        describe(*dx, shape.x());
+        return dx;
+    }
+    [[nodiscard]] tensor backward_weights() { // cuDNN wants dy first; a is x
+        const convolution_shape& shape = problem_.shape;
+        const tensor x = input(a_id, "x", shape.x());
+        tensor dw = graph_.conv_wgrad(input(b_id, "dy", shape.y()), x,
+                                      attributes_of<fe::graph::Conv_wgrad_attributes>(shape));
+        describe(*dw, shape.w());
+        return dw;
+    }
+    // The graph that cuDNN knows: dx, cut where ((x - mean) * inverse deviation * gamma + beta) was, and the
+    // sums. It knows none of this from fewer operations, such as a multiplication and an addition.
+    [[nodiscard]] tensor backward_data_and_sums() {
+        using mode = fe::PointwiseMode_t;
+        const auto apply = [this](mode how, const tensor& a, const tensor& b) {
+            return graph_.pointwise(a, b, fe::graph::Pointwise_attributes().set_mode(how));
+        };
+        const std::int64_t channels = problem_.shape.in_channels;
+        const tensor dx = backward_data();
+        const tensor x = input(normalised_id, "x", problem_.shape.x());
+        const tensor mean = vector_input(mean_id, "mean", channels),
+                     inverse_deviation = vector_input(deviation_id, "inverse_deviation", channels),
+                     gamma = vector_input(gamma_id, "gamma", channels),
+                     beta = vector_input(beta_id, "beta", channels);
+        const tensor xhat = apply(mode::MUL, apply(mode::SUB, x, mean), inverse_deviation);
+        tensor g = apply(mode::RELU_BWD, dx, apply(mode::ADD, apply(mode::MUL, xhat, gamma), beta));
+        const auto [dgamma, dbeta, of_dy, of_x, offset] =
+            graph_.dbn_weight(g, x, mean, inverse_deviation, gamma, fe::graph::DBN_weight_attributes());
+        output_sums(std::array{dbeta, dgamma, of_dy, of_x, offset});
+        return g;
+    }
+
+    void add() {
         tensor result;
-        switch (problem.kind) {
+        switch (problem_.kind) {
         case convolution_kind::forward:
-            result = graph_.conv_fprop(input(a_id, "x", shape.x()), input(b_id, "w", shape.w()),
-                                       attributes_of<fe::graph::Conv_fprop_attributes>(shape));
-            describe(*result, shape.y());
+            result = forward();
             break;
         case convolution_kind::backward_data:
-            result = graph_.conv_dgrad(input(a_id, "dy", shape.y()), input(b_id, "w", shape.w()),
-                                       attributes_of<fe::graph::Conv_dgrad_attributes>(shape));
-            describe(*result, shape.x());
+            result = backward_data();
             break;
-        case convolution_kind::backward_weights: { // cuDNN wants dy first; a is x
-            const tensor x = input(a_id, "x", shape.x());
-            result = graph_.conv_wgrad(input(b_id, "dy", shape.y()), x,
-                                       attributes_of<fe::graph::Conv_wgrad_attributes>(shape));
-            describe(*result, shape.w());
+        case convolution_kind::backward_weights:
+            result = backward_weights();
+            break;
+        case convolution_kind::forward_and_sums:
+            result = forward();
+            output_sums(graph_.genstats(result, fe::graph::Genstats_attributes()));
+            break;
+        case convolution_kind::backward_data_and_sums:
+            result = backward_data_and_sums();
             break;
         }
-        }
-        result->set_output(true).set_uid(result_id).set_data_type(type_of(problem.activations));
+        output(result, result_id, type_of(problem_.activations));
     }
 
     void keep_promises(bool exact_products) {
@@ -184,6 +267,7 @@ class cudnn_graph::implementation {
         if (exact_products) graph_.deselect_numeric_notes({note::TENSOR_CORE});
     }
 
+    stored_convolution problem_;
     std::string name_;
     fe::graph::Graph graph_;
 };
@@ -203,11 +287,15 @@ cudnn_graph::~cudnn_graph() = default;
 
 std::vector<cudnn_plan> cudnn_graph::plans(std::size_t limit, std::size_t workspace_bytes) {
     std::vector<cudnn_plan> found;
+    std::optional<cudnn_plan> smallest;
     for (std::int64_t i = 0; i < graph_->count() && found.size() < limit; ++i) {
         const std::optional<cudnn_plan> plan = graph_->build(i);
-        if (!plan || plan->workspace_bytes > workspace_bytes) continue;
+        if (!plan) continue;
+        if (!smallest || plan->workspace_bytes < smallest->workspace_bytes) smallest = plan;
+        if (plan->workspace_bytes > workspace_bytes) continue;
         if (std::ranges::find(found, plan->name, &cudnn_plan::name) == found.end()) found.push_back(*plan);
     }
+    if (found.empty() && smallest) found.push_back(*smallest);
     return found;
 }
 
@@ -218,11 +306,9 @@ std::optional<cudnn_plan> cudnn_graph::plan(const std::string& name) {
     return std::nullopt;
 }
 
-void cudnn_graph::execute(const cudnn_handle& cudnn, const cudnn_plan& plan, const std::byte* a,
-                          const std::byte* b, std::byte* result, std::byte* workspace) {
-    // The interface takes no const; inputs are only read.
-    graph_->execute(cudnn.get(), plan.index, {const_cast<std::byte*>(a), const_cast<std::byte*>(b), result},
-                    workspace);
+void cudnn_graph::execute(const cudnn_handle& cudnn, const cudnn_plan& plan, const convolution_operands& on,
+                          std::byte* workspace) {
+    graph_->execute(cudnn.get(), plan.index, on, workspace);
 }
 
 } // namespace petnet::kernels::cuda

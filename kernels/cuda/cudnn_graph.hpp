@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A convolution as a graph of cuDNN: what plans there are for it, built and executed. cuDNN's headers are
-// included by cudnn_graph.cpp alone, as they take a quarter of a minute to compile.
+// A convolution, with its sums or without, as a graph of cuDNN: what plans there are for it, built and
+// executed. cuDNN's headers are included by cudnn_graph.cpp alone, as they take a quarter of a minute to
+// compile.
 #pragma once
 
 #include "kernels/cuda/convolution.hpp"
@@ -69,15 +70,15 @@ class cudnn_graph {
     ~cudnn_graph();
 
     // The first `limit` plans that need no larger workspace, best by cuDNN's heuristics first. Where all need
-    // a larger one, the one that needs the least of it. Empty where cuDNN has no plan.
+    // a larger one, the one that needs the least. Empty where cuDNN has no plan.
     [[nodiscard]] std::vector<cudnn_plan> plans(std::size_t limit, std::size_t workspace_bytes);
     // The plan of this name, if there is one.
     [[nodiscard]] std::optional<cudnn_plan> plan(const std::string& name);
 
-    // Addresses as for convolution_plan::execute(), on the handle's stream. environment_error where cuDNN
-    // refuses.
-    void execute(const cudnn_handle& cudnn, const cudnn_plan& plan, const std::byte* a, const std::byte* b,
-                 std::byte* result, std::byte* workspace);
+    // On the handle's stream; a gradient of weights in the dtype of the activations. environment_error where
+    // cuDNN refuses.
+    void execute(const cudnn_handle& cudnn, const cudnn_plan& plan, const convolution_operands& on,
+                 std::byte* workspace);
 
   private:
     class implementation;

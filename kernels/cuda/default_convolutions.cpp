@@ -7,9 +7,10 @@
 namespace petnet::kernels::cuda {
 
 std::unique_ptr<convolutions> make_convolutions(cudaStream_t on_stream, const backend_options& options) {
-    return make_cudnn_convolutions(
-        on_stream,
-        {.tf32 = options.tf32, .cache_folder = options.cache_folder, .on_warning = options.on_warning});
+    return make_cudnn_convolutions(on_stream, {.tf32 = options.tf32,
+                                               .fuse = options.fuse,
+                                               .cache_folder = options.cache_folder,
+                                               .on_warning = options.on_warning});
 }
 
 std::string why_no_convolutions() {

@@ -1,133 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// How plans are chosen, remembered and executed, over a cuDNN that this file makes up: its plans take the
-// time they are told to. On the host's emulation of CUDA.
-#include "kernels/cuda/cudnn_convolutions.hpp"
+// How plans are chosen, remembered and executed, over a made-up cuDNN. On the host's emulation of CUDA.
+#include "tests/kernels/cuda/made_up_cudnn.hpp"
 
 #include "base/errors.hpp"
 #include "base/float16.hpp"
-#include "cuda_host/control.hpp"
-#include "kernels/cuda/cudnn_graph.hpp"
-#include "kernels/cuda/cudnn_library.hpp"
 #include "kernels/cuda/resources.hpp"
-#include "tests/data/test_folder.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <limits>
-#include <thread>
-#include <vector>
-
-struct cudnnContext {};
 
 namespace petnet::kernels::cuda {
-namespace {
-
-struct made_up_plan {
-    std::string name;
-    double milliseconds = 0;
-    std::size_t workspace_bytes = 0;
-    bool works = true;
-};
-
-// The made-up cuDNN, and what was asked of it.
-struct made_up_cudnn {
-    std::vector<made_up_plan> plans;
-    std::function<void(const std::byte* a, const std::byte* b, std::byte* result)> compute;
-    std::vector<std::string> executed;
-    std::size_t workspace_limit = 0;
-    bool tf32 = false;
-    int graphs = 0;
-};
-made_up_cudnn cudnn;
-
-} // namespace
-
-const cudnn_library& load_cudnn() {
-    static const cudnn_library library{nullptr, "9.99.0"};
-    return library;
-}
-std::string cudnn_frontend_version() { return "1.99.0"; }
-
-cudnn_handle::cudnn_handle() : handle_(new cudnnContext) {}
-cudnn_handle::~cudnn_handle() { delete handle_; }
-void cudnn_handle::set_stream(cudaStream_t on_stream) { stream_ = on_stream; }
-
-class cudnn_graph::implementation {};
-cudnn_graph::cudnn_graph(const cudnn_handle&, const stored_convolution&, bool tf32) {
-    cudnn.tf32 = tf32;
-    ++cudnn.graphs;
-}
-cudnn_graph::~cudnn_graph() = default;
-
-std::vector<cudnn_plan> cudnn_graph::plans(std::size_t limit, std::size_t workspace_bytes) {
-    cudnn.workspace_limit = workspace_bytes;
-    std::vector<cudnn_plan> found;
-    for (std::size_t i = 0; i < cudnn.plans.size() && found.size() < limit; ++i)
-        if (const made_up_plan& plan = cudnn.plans[i]; plan.workspace_bytes <= workspace_bytes)
-            found.push_back({static_cast<std::int64_t>(i), plan.name, plan.workspace_bytes});
-    return found;
-}
-std::optional<cudnn_plan> cudnn_graph::plan(const std::string& name) {
-    for (const cudnn_plan& plan : plans(cudnn.plans.size(), std::numeric_limits<std::size_t>::max()))
-        if (plan.name == name) return plan;
-    return std::nullopt;
-}
-
-void cudnn_graph::execute(const cudnn_handle&, const cudnn_plan& plan, const std::byte* a, const std::byte* b,
-                          std::byte* result, std::byte* workspace) {
-    cudnn.executed.push_back(plan.name);
-    const made_up_plan& made_up = cudnn.plans.at(static_cast<std::size_t>(plan.index));
-    if (!made_up.works) throw environment_error("cuDNN: executing failed: made up");
-    cuda_host::enqueue(nullptr, [=, compute = cudnn.compute] {
-        std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(made_up.milliseconds));
-        if (made_up.workspace_bytes > 0) std::memset(workspace, 0xEE, made_up.workspace_bytes);
-        if (compute) compute(a, b, result);
-    });
-}
-
 namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class cuda_convolutions : public ::testing::Test {
-  protected:
-    // Far enough apart, in milliseconds, that a busy machine does not change the order.
-    cuda_convolutions() { cudnn = {.plans = {{"first", 45}, {"second", 12}, {"third", 30}}}; }
-    ~cuda_convolutions() override { cuda_host::reset(); }
-
-    [[nodiscard]] cudnn_options options() {
-        return {.cache_folder = folder_.path() / "cache",
-                .on_warning = [this](const std::string& warning) { warnings_.push_back(warning); }};
-    }
-    // The plan that a new run takes for a problem.
-    [[nodiscard]] std::string taken(const cudnn_options& options) {
-        const auto convolve = make_cudnn_convolutions(nullptr, options);
-        const auto plan = convolve->plan(problem_);
-        cudnn.executed.clear();
-        plan->execute(nullptr, nullptr, nullptr, nullptr, nullptr);
-        check(cudaStreamSynchronize(nullptr), "executing");
-        return cudnn.executed.at(0);
-    }
-    // The plans that are timed when a run starts.
-    [[nodiscard]] std::vector<std::string> timed(const cudnn_options& options) {
-        cudnn.executed.clear();
-        (void)make_cudnn_convolutions(nullptr, options)->plan(problem_);
-        return cudnn.executed;
-    }
-
-    test::temporary_folder folder_;
-    std::vector<std::string> warnings_;
-    stored_convolution problem_{convolution_kind::forward, {2, 8, 5, 7, 16, 3, 1, 1}, dtype::bf16};
-};
 
 TEST_F(cuda_convolutions, the_fastest_plan_is_taken_and_remembered) {
     EXPECT_THAT(timed(options()), ::testing::IsSupersetOf({"first", "second", "third"}));
@@ -191,14 +82,39 @@ TEST_F(cuda_convolutions, plans_keep_to_the_workspace) {
     cuda_host::set_memory(std::size_t{16} << 30);
     cudnn.plans[1].workspace_bytes = std::size_t{400} << 20;
     EXPECT_EQ(taken({}), "first");
-    cudnn.plans[0].workspace_bytes = cudnn.plans[2].workspace_bytes = std::size_t{400} << 20;
-    EXPECT_THAT(test::message_of<environment_error>([&] { (void)timed({}); }),
-                AllOf(HasSubstr("256 MB"), HasSubstr("forward 2x8x5x7")));
+    cudnn.plans[0].workspace_bytes = cudnn.plans[2].workspace_bytes = std::size_t{300} << 20;
+    EXPECT_EQ(make_cudnn_convolutions(nullptr, {})->plan(problem_)->workspace_bytes(), std::size_t{300} << 20)
+        << "all need more";
     EXPECT_EQ(cudnn.workspace_limit, std::size_t{256} << 20);
     auto large = options();
     large.tune = false;
     large.workspace_bytes = std::size_t{500} << 20;
     EXPECT_THAT(timed(large), IsEmpty());
+}
+
+TEST_F(cuda_convolutions, no_plan_at_all_is_an_error_that_names_the_problem) {
+    cudnn.plans.clear();
+    EXPECT_THAT(test::message_of<environment_error>([&] { (void)timed({}); }),
+                AllOf(HasSubstr("no plan"), HasSubstr("forward 2x8x5x7")));
+}
+
+TEST_F(cuda_convolutions, plans_need_less_workspace_after_it_was_asked_for) {
+    cuda_host::set_memory(std::size_t{16} << 30);
+    cudnn.plans[1].workspace_bytes = std::size_t{100} << 20;
+    const auto convolve = make_cudnn_convolutions(nullptr, options());
+    const auto before = convolve->plan(problem_);
+    EXPECT_EQ(before->workspace_bytes(), std::size_t{100} << 20) << "the second, which is the fastest";
+    EXPECT_TRUE(convolve->reduce_workspaces());
+    const auto after = convolve->plan(problem_);
+    EXPECT_EQ(cudnn.workspace_limit, std::size_t{64} << 20);
+    EXPECT_EQ(after->workspace_bytes(), 0U);
+    EXPECT_EQ(before->workspace_bytes(), std::size_t{100} << 20) << "what is prepared stays";
+    EXPECT_TRUE(convolve->reduce_workspaces());
+    EXPECT_FALSE(convolve->reduce_workspaces());
+    EXPECT_THAT(timed(options()), IsEmpty());
+    EXPECT_EQ(make_cudnn_convolutions(nullptr, options())->plan(problem_)->workspace_bytes(),
+              std::size_t{100} << 20)
+        << "what was chosen before is remembered apart";
 }
 
 TEST_F(cuda_convolutions, without_memory_for_timing_the_first_plan_is_taken_for_good) {
@@ -277,7 +193,7 @@ TEST_F(cuda_convolutions, a_16_bit_gradient_of_weights_is_widened) {
         EXPECT_EQ(plan->workspace_bytes(), 2 * count + 1000);
         const device_buffer result = make_device_buffer(4 * count),
                             workspace = make_device_buffer(plan->workspace_bytes());
-        plan->execute(nullptr, nullptr, result.get(), workspace.get(), nullptr);
+        plan->execute({.result = result.get()}, workspace.get(), nullptr);
         std::vector<float> values(count);
         check(cudaMemcpy(values.data(), result.get(), 4 * count, cudaMemcpyDeviceToHost), "reading");
         for (std::size_t i = 0; i < count; ++i) {

@@ -2,11 +2,15 @@
 // Convolutions in plain loops in the place of cuDNN's, so that the whole cuda backend runs in the tests
 // without a GPU: queued on the stream and captured into graphs like the real ones. Products and sums in
 // float32, as on a GPU's tensor cores.
+#include "tests/kernels/cuda/plain_convolutions.hpp"
+
 #include "cuda_host/control.hpp"
-#include "kernels/cuda/convolution.hpp"
 #include "kernels/cuda/element.cuh"
 
+#include <algorithm>
 #include <array>
+#include <limits>
+#include <stdexcept>
 #include <vector>
 
 namespace petnet::kernels::cuda {
@@ -79,18 +83,43 @@ template <class Element> void narrow(const std::vector<float>& values, std::byte
     for (std::size_t i = 0; i < values.size(); ++i) elements[i] = from_float<Element>(values[i]);
 }
 
-template <class Element>
-void compute(const stored_convolution& problem, const std::byte* a, const std::byte* b, std::byte* result) {
+// sum(y) and sum(y^2) of each channel, of the values before they are rounded.
+void add_sums(const std::vector<float>& y, std::int64_t channels, float* sums) {
+    std::fill_n(sums, 2 * channels, 0.0F);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+        const std::int64_t channel = static_cast<std::int64_t>(i) % channels;
+        sums[channel] += y[i];
+        sums[channels + channel] += y[i] * y[i];
+    }
+}
+// Cuts dx where the ReLU was, and adds its sums. The coefficients of cuDNN's that nobody reads are NaN.
+void cut_and_add_sums(std::vector<float>& dx, const std::vector<float>& x, std::int64_t channels,
+                      const convolution_operands& on) {
+    std::fill_n(on.sums, 5 * channels, std::numeric_limits<float>::quiet_NaN());
+    std::fill_n(on.sums, 2 * channels, 0.0F);
+    for (std::size_t i = 0; i < dx.size(); ++i) {
+        const std::int64_t c = static_cast<std::int64_t>(i) % channels;
+        const float xhat = (x[i] - on.mean[c]) * on.inverse_deviation[c];
+        if (!(xhat * on.gamma[c] + on.beta[c] > 0)) dx[i] = 0;
+        on.sums[c] += dx[i];
+        on.sums[channels + c] += dx[i] * xhat;
+    }
+}
+
+template <class Element> void compute(const stored_convolution& problem, const convolution_operands& on) {
+    const std::byte *a = on.a, *b = on.b;
+    std::byte* result = on.result;
     const geometry g{problem.shape};
     const auto zeros = [](const shape& dims) {
         return std::vector<float>(static_cast<std::size_t>(dims.elements()));
     };
-    if (problem.kind == convolution_kind::forward) {
+    if (problem.kind == convolution_kind::forward || problem.kind == convolution_kind::forward_and_sums) {
         const auto x = widened<Element>(a, g.x()), w = widened<Element>(b, g.w());
         auto y = zeros(g.y());
         forward(g, x.data(), w.data(), y.data());
+        if (problem.kind == convolution_kind::forward_and_sums) add_sums(y, g.out_channels, on.sums);
         narrow<Element>(y, result);
-    } else if (problem.kind == convolution_kind::backward_data) {
+    } else if (problem.kind != convolution_kind::backward_weights) {
         const auto dy = widened<Element>(a, g.y()), w = widened<Element>(b, g.w());
         auto dx = zeros(g.x());
         for_each_product(
@@ -98,6 +127,8 @@ void compute(const stored_convolution& problem, const std::byte* a, const std::b
             [&, from = w.data(), to = dx.data()](float factor, std::int64_t weight, std::int64_t x) {
                 to[x] += factor * from[weight];
             });
+        if (problem.kind == convolution_kind::backward_data_and_sums)
+            cut_and_add_sums(dx, widened<Element>(on.normalised, g.x()), g.in_channels, on);
         narrow<Element>(dx, result);
     } else {
         const auto x = widened<Element>(a, g.x()), dy = widened<Element>(b, g.y());
@@ -114,32 +145,60 @@ void compute(const stored_convolution& problem, const std::byte* a, const std::b
 
 class plain_plan final : public convolution_plan {
   public:
-    explicit plain_plan(const stored_convolution& problem) : problem_(problem) {}
-    [[nodiscard]] std::size_t workspace_bytes() const override { return 0; }
-    void execute(const std::byte* a, const std::byte* b, std::byte* result, std::byte*,
-                 cudaStream_t on_stream) override {
+    plain_plan(const stored_convolution& problem, std::size_t workspace_bytes)
+        : problem_(problem), workspace_bytes_(workspace_bytes) {}
+    [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_bytes_; }
+    void execute(const convolution_operands& on, std::byte*, cudaStream_t on_stream) override {
         with_element(problem_.activations, 8, [&]<class Element, class Width>(Element, Width) {
-            cuda_host::enqueue(
-                on_stream, [problem = problem_, a, b, result] { compute<Element>(problem, a, b, result); });
+            cuda_host::enqueue(on_stream, [problem = problem_, on] { compute<Element>(problem, on); });
         });
     }
 
   private:
     stored_convolution problem_;
+    std::size_t workspace_bytes_;
 };
 
+// Nothing is timed here: pairs are done in one where that is asked for, and a pair that then does not agree
+// is a mistake.
 class plain_convolutions final : public convolutions {
   public:
+    explicit plain_convolutions(fusion fuse) : fuse_(fuse) {}
     [[nodiscard]] std::shared_ptr<convolution_plan> plan(const stored_convolution& problem) override {
-        return std::make_shared<plain_plan>(problem);
+        return std::make_shared<plain_plan>(problem, workspace_bytes_);
+    }
+    [[nodiscard]] std::shared_ptr<convolution_plan>
+    plan_of_pair(const stored_convolution& problem, const std::string& pair,
+                 const std::function<std::unique_ptr<pair_trial>()>& make_trial) override {
+        if (fuse_ != fusion::always) return nullptr;
+        auto fused = plan(problem);
+        if (std::ranges::find(agreed_, pair) == agreed_.end()) {
+            if (!make_trial()->agrees(fused)) throw std::logic_error(pair + ": the results differ");
+            agreed_.push_back(pair);
+        }
+        return fused;
+    }
+    [[nodiscard]] bool reduce_workspaces() override {
+        if (workspace_bytes_ == smallest_plain_workspace) return false;
+        workspace_bytes_ /= 2;
+        return true;
     }
     [[nodiscard]] std::string description() const override { return "convolutions in plain loops"; }
+
+  private:
+    fusion fuse_;
+    std::size_t workspace_bytes_ = largest_plain_workspace; // nothing is done with it
+    std::vector<std::string> agreed_;
 };
 
 } // namespace
 
-std::unique_ptr<convolutions> make_convolutions(cudaStream_t, const backend_options&) {
-    return std::make_unique<plain_convolutions>();
+std::shared_ptr<convolution_plan> make_plain_plan(const stored_convolution& problem) {
+    return std::make_shared<plain_plan>(problem, 0);
+}
+
+std::unique_ptr<convolutions> make_convolutions(cudaStream_t, const backend_options& options) {
+    return std::make_unique<plain_convolutions>(options.fuse);
 }
 
 std::string why_no_convolutions() { return {}; }
