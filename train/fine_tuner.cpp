@@ -10,6 +10,7 @@
 #include <chrono>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace petnet::train {
 namespace {
@@ -37,8 +38,8 @@ struct fine_tuner::plans {
           memory(bind_together(setup, {&training, &evaluation})) {}
 };
 
-fine_tuner::fine_tuner(training_setup setup, std::vector<training_phase> phases, observer& listener)
-    : setup_(std::move(setup)),
+fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> phases, observer& listener)
+    : setup_(setup),
       phases_(std::move(phases)),
       listener_(listener),
       device_(setup_.parameters.device()),
