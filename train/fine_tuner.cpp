@@ -11,6 +11,7 @@
 #include <chrono>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace petnet::train {
 namespace {
@@ -27,8 +28,8 @@ class stopwatch {
 
 } // namespace
 
-fine_tuner::fine_tuner(training_setup setup, std::vector<training_phase> phases, observer& listener)
-    : setup_(std::move(setup)),
+fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> phases, observer& listener)
+    : setup_(setup),
       phases_(std::move(phases)),
       listener_(listener),
       device_(setup_.parameters.device()),

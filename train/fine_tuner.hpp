@@ -25,7 +25,7 @@ struct training_position {
 class fine_tuner {
   public:
     // Errors as of steps_per_epoch.
-    fine_tuner(training_setup setup, std::vector<training_phase> phases, observer& listener);
+    fine_tuner(const training_setup& setup, std::vector<training_phase> phases, observer& listener);
 
     struct hooks {
         std::function<bool()> stop_requested; // asked after each step and each validation batch

@@ -20,7 +20,6 @@ lr_find_result find_lr(const training_setup& setup, const lr_find_hooks& hooks) 
     lr_find_result result;
     bool stopped = false;
     for (std::int64_t epoch = 0; !stopped && !result.curve.complete(); ++epoch) {
-        std::int64_t started = epoch * per_epoch;
         const auto settings = [&](std::int64_t step_in_epoch) {
             const std::int64_t step = epoch * per_epoch + step_in_epoch;
             hyperparameters hyper{.mom = momentum};
@@ -28,13 +27,13 @@ lr_find_result find_lr(const training_setup& setup, const lr_find_hooks& hooks) 
             return step_settings{hyper, step + 1};
         };
         const auto finish = [&](const finished_step& step) {
-            if (result.curve.complete()) return; // it was under way when the loss diverged
+            if (result.curve.complete()) return; // it was under way when the curve was complete
             result.curve.add(step.hyper.lr.back(), step.loss);
             hooks.on_step(result.curve);
         };
         const auto stop_requested = [&] {
             stopped = hooks.stop_requested();
-            return stopped || ++started == lr_search_steps || result.curve.complete();
+            return stopped || result.curve.complete();
         };
         static_cast<void>(run_epoch_steps(
             setup, plans->training, epoch, 0,

@@ -95,9 +95,12 @@ class scale {
     // Some four to ten, at round values.
     [[nodiscard]] std::vector<double> ticks() const {
         const double step = logarithmic_ ? std::ceil((high_ - low_) / 9) : round_step((high_ - low_) / 8);
+        const double first = std::ceil(low_ / step), last = std::floor(high_ / step);
         std::vector<double> values;
-        for (double i = std::ceil(low_ / step); i * step <= high_; ++i)
-            values.push_back(logarithmic_ ? std::pow(10, i * step) : i * step + 0.0); // no -0
+        for (int i = 0; first + i <= last; ++i) {
+            const double multiple = (first + i) * step + 0.0; // no -0
+            values.push_back(logarithmic_ ? std::pow(10, multiple) : multiple);
+        }
         return values;
     }
     [[nodiscard]] std::string text(double tick) const {
