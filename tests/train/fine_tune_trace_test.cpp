@@ -317,12 +317,11 @@ TEST(fine_tune_trace, golden_cuda_f16_fused) {
         constexpr std::ptrdiff_t all_of_both_phases = 2 * (36 + 16);
         std::cout << "pairs: " << traced.fused() << " of " << all_of_both_phases << '\n';
         // cuDNN has none for the stem, and one that gives other results is left out.
-        if (traced.device().find("plain loops") != std::string::npos)
+        if (traced.device().find("plain loops") != std::string::npos) {
             EXPECT_EQ(traced.fused(), all_of_both_phases);
-        if (run == 0)
-            first = traced.parameters();
-        else
-            EXPECT_EQ(traced.parameters(), first) << "the same bits";
+        }
+        if (run == 0) first = traced.parameters();
+        EXPECT_EQ(traced.parameters(), first) << "the same bits";
     }
 }
 INSTANTIATE_TEST_SUITE_P(devices, fine_tune_trace_on,
