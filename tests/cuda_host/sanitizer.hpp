@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-// NOLINTBEGIN(clang-diagnostic-reserved-identifier): their names.
+// NOLINTBEGIN(clang-diagnostic-reserved-*): their names.
 extern "C" {
 void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size)
     __attribute__((weak));
@@ -13,7 +13,7 @@ void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_
 void __asan_poison_memory_region(const volatile void* address, std::size_t size) __attribute__((weak));
 void __asan_unpoison_memory_region(const volatile void* address, std::size_t size) __attribute__((weak));
 }
-// NOLINTEND(clang-diagnostic-reserved-identifier)
+// NOLINTEND(clang-diagnostic-reserved-*)
 
 namespace cuda_host {
 

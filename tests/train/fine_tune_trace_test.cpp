@@ -327,10 +327,8 @@ TEST(fine_tune_trace, golden_cuda_f16_fused) {
         if (traced.device().find("plain loops") != std::string::npos) {
             EXPECT_EQ(traced.fused(), all_of_both_phases);
         }
-        if (run == 0)
-            first = traced.parameters();
-        else
-            EXPECT_EQ(traced.parameters(), first) << "the same bits";
+        if (run == 0) first = traced.parameters();
+        EXPECT_EQ(traced.parameters(), first) << "the same bits";
     }
 }
 INSTANTIATE_TEST_SUITE_P(devices, fine_tune_trace_on,

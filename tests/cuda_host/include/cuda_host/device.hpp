@@ -12,7 +12,7 @@
 #include <math.h> // NOLINT(modernize-deprecated-headers): device code calls fmaf and the like unqualified
 #include <type_traits>
 
-// NOLINTBEGIN(clang-diagnostic-reserved-identifier): the names are CUDA's.
+// NOLINTBEGIN(clang-diagnostic-reserved-*): the names are CUDA's.
 
 // __shared__ is left undefined on purpose: shared memory comes from shared_memory<T>() (kernels/cuda/ here).
 #define __global__
@@ -138,4 +138,4 @@ requires std::is_same_v<T, int> || std::is_same_v<T, unsigned int> || std::is_sa
     return before;
 }
 
-// NOLINTEND(clang-diagnostic-reserved-identifier)
+// NOLINTEND(clang-diagnostic-reserved-*)
