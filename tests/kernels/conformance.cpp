@@ -94,12 +94,13 @@ struct longest_sum {
     }
 };
 
-// By how many units of 2^-24 a coordinate magnifies rounding: it is computed between -1 and 1 and counts up
-// to the longest side in pixels, and the values of neighbouring pixels may be the whole range apart.
+// By how many units of 2^-24 coordinates magnify rounding: each is computed between -1 and 1 and counts up to
+// its side in pixels, the values of neighbouring pixels may be the whole range apart, and the errors along
+// both axes add up.
 double magnification(const operation_params& op) {
     const auto* photo = std::get_if<sampled_photo_to_tensor>(&op);
     if (photo == nullptr) return 1;
-    return static_cast<double>(std::max(photo->pixels.desc.dims[1], photo->pixels.desc.dims[2]));
+    return static_cast<double>(photo->pixels.desc.dims[1] + photo->pixels.desc.dims[2]);
 }
 
 } // namespace

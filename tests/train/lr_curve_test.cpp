@@ -42,7 +42,8 @@ TEST(lr_curve, fastai_s_rates) {
 }
 
 TEST(lr_curve, fastai_s_suggestions) {
-    for (const auto& expected : recorded().at("curves")) {
+    const nlohmann::json curves = recorded().at("curves");
+    for (const auto& expected : curves) {
         SCOPED_TRACE(expected.at("name").get<std::string>());
         std::vector<lr_point> points;
         for (const auto& loss : expected.at("smoothed"))
