@@ -98,7 +98,7 @@ std::shared_ptr<const half_resized> photo_store::resized(std::size_t index, cons
 std::shared_ptr<const half_resized> photo_store::first_look(std::size_t index) {
     std::string hash;
     bool decoded = true;
-    const auto pixels = unless_broken(index, [&](const photo_file& file) {
+    auto pixels = unless_broken(index, [&](const photo_file& file) {
         if (!content_hashes_.empty()) hash = sha256(file.bytes());
         auto found = pixel_file_ ? pixel_file_->find(hash) : std::nullopt;
         decoded = !found;

@@ -179,7 +179,7 @@ class cudnn_graph::implementation {
         return graph_.tensor(describe(attributes.set_name(name).set_uid(id), dims));
     }
     [[nodiscard]] tensor vector_input(std::int64_t id, const char* name, std::int64_t channels) {
-        const tensor vector = input(id, name, {1, channels, 1, 1});
+        tensor vector = input(id, name, {1, channels, 1, 1});
         vector->set_data_type(fe::DataType_t::FLOAT);
         return vector;
     }

@@ -23,7 +23,6 @@
 namespace petnet::testing {
 namespace {
 
-using cuda::convolution_kind;
 using cuda::convolution_operands;
 using cuda::convolution_plan;
 
