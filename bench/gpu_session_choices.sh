@@ -4,7 +4,8 @@
 # shellcheck disable=SC2154 # that
 
 part_choices() {
-  local phase batch fuse pids=() round rounds=11 line steps=20 failed=0 size=224 batches=(64 256) precision=fp16 other=bf16
+  local phase batch fuse pid fd line round rounds=11 steps=20 failed=0 size=224 batches=(64 256) precision=fp16 other=bf16
+  local -A to from
   if [[ $device == cpu ]]; then size=64 batches=(4) steps=1 rounds=3 precision=fp32 other=bf16; fi
   echo "Steps of $precision, ms, the median of $rounds rounds in which the three take turns; pairs: how many operations were done as one with"
   echo "another. 'never' and 'always' are what --fuse of bench/train_step says, 'faster' is what petnet does."
@@ -17,43 +18,51 @@ part_choices() {
         echo "$phase, batch $batch: not run: no time was left"
         continue
       fi
-      pids=()
       for fuse in never faster always; do
-        mkfifo "$work/choices.$fuse.in" "$work/choices.$fuse.out" 2>/dev/null
+        rm -f "$work/choices.$fuse".*
+        mkfifo "$work/choices.$fuse.in" "$work/choices.$fuse.out"
         "$(program train_step)" --device "$device" --phase $phase --batch "$batch" --size $size --precision $precision --fuse $fuse \
           <"$work/choices.$fuse.in" >"$work/choices.$fuse.out" 2>>"$work/choices.log" &
-        pids+=($!)
-        : >"$work/choices.$fuse.times"
+        exec {fd}>"$work/choices.$fuse.in" && to[$fuse]=$fd
+        exec {fd}<"$work/choices.$fuse.out" && from[$fuse]=$fd
+        ask $fuse # before the next one starts: plans are timed alone
       done
-      {
-        # The first round is to warm up.
-        for ((round = 0; round <= rounds; ++round)); do
-          echo "pipelined $steps" >&3 && read -r line <&4 && echo "$line" >>"$work/choices.never.times"
-          echo "pipelined $steps" >&5 && read -r line <&6 && echo "$line" >>"$work/choices.faster.times"
-          echo "pipelined $steps" >&7 && read -r line <&8 && echo "$line" >>"$work/choices.always.times"
+      for ((round = 0; round < rounds; ++round)); do
+        for fuse in never faster always; do
+          ask $fuse
+          echo "$line" >>"$work/choices.$fuse.times"
         done
-        exec 3>&- 5>&- 7>&-
-        read -r line <&4 && echo "$line" >"$work/choices.never.end"
-        read -r line <&6 && echo "$line" >"$work/choices.faster.end"
-        read -r line <&8 && echo "$line" >"$work/choices.always.end"
-      } 3>"$work/choices.never.in" 4<"$work/choices.never.out" 5>"$work/choices.faster.in" 6<"$work/choices.faster.out" \
-        7>"$work/choices.always.in" 8<"$work/choices.always.out"
-      wait "${pids[@]}" || failed=1
+      done
+      # The last one first: it has inherited the others' pipes.
+      for fuse in always faster never; do
+        fd=${to[$fuse]} && exec {fd}>&-
+        read -r line <&"${from[$fuse]}" || failed=1
+        echo "$line" >"$work/choices.$fuse.end"
+        fd=${from[$fuse]} && exec {fd}<&-
+      done
+      for pid in $(jobs -p); do wait "$pid" || failed=1; done
       row $phase "$batch" "$(median_step never)" "$(median_step faster)" "$(number fused_pairs "$work/choices.faster.end")" \
         "$(median_step always)" "$(number fused_pairs "$work/choices.always.end")"
     done
   done
   echo
   echo 'The stem with photographs stored in 4 channels (what petnet does) and in 8:'
-  for line in $precision $other; do
+  for precision in $precision $other; do
     echo
-    "$(program stem_channels)" --device "$device" --batch "${batches[-1]}" --size $size --precision "$line" 2>>"$work/choices.log" || failed=1
+    "$(program stem_channels)" --device "$device" --batch "${batches[-1]}" --size $size --precision "$precision" \
+      2>>"$work/choices.log" || failed=1
   done
   return $failed
 }
 
-# median_step NAME: of the lines of train_step in $work/choices.NAME.times but the first, milliseconds a step.
+# ask NAME: $steps steps of that process; its answer in $line.
+ask() {
+  echo "pipelined $steps" >&"${to[$1]}"
+  read -r line <&"${from[$1]}" || failed=1
+}
+
+# median_step NAME: of the answers in $work/choices.NAME.times, milliseconds a step.
 median_step() {
-  sed -nE '2,$s/.*"steps": ([0-9]+), "seconds": ([0-9.]+).*/\1 \2/p' "$work/choices.$1.times" |
+  sed -nE 's/.*"steps": ([0-9]+), "seconds": ([0-9.]+).*/\1 \2/p' "$work/choices.$1.times" |
     awk '{ print 1000 * $2 / $1 }' | sort -n | awk '{ ms[NR] = $1 } END { if (NR) printf "%.3f", ms[int((NR + 1) / 2)] }'
 }
