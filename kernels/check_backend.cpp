@@ -6,7 +6,9 @@
 //
 // Compared after each operation: every tensor it has written.
 //   * Floating point: largest |judged - trusted| in units of the tensor's largest |trusted|. The limits leave
-//     room for sums in another order, none for a wrong term: 1e-4 for f32, 2^-6 (four roundings) for bf16.
+//     room for sums in another order, none for a wrong term: 1e-4 for f32, four roundings for 16 bits (2^-6
+//     for bf16, 2^-9 for f16), also of a gradient of convolution weights, which may be rounded like its
+//     inputs.
 //   * Where an operation takes a decision from values that it rounds itself, two right answers may differ
 //     entirely: the ReLU cut that batch_norm_backward recomputes, and which of two equal values is a maximum
 //     or a prediction. There one element and one in a thousand may be beyond the limit. Everywhere else
@@ -32,6 +34,12 @@ constexpr double limit_of(dtype type) {
     return type == dtype::bf16 ? 0x1p-6 : type == dtype::f16 ? 0x1p-9 : 1e-4;
 }
 
+// What the operation's results may have been rounded to before they were stored.
+dtype rounded_to(const operation_params& op, dtype stored) {
+    const auto* weights = std::get_if<convolution_backward_weights>(&op);
+    return weights != nullptr ? weights->x.desc.type : stored;
+}
+
 // Whether the operation takes decisions from values that it rounds itself; see the head of this file.
 bool decides(const operation_params& op) {
     if (const auto* backward = std::get_if<batch_norm_backward>(&op))
@@ -55,8 +63,9 @@ struct pair_of_backends {
 // A tensor in both backends, with room on the host for the values of each: execution allocates nothing.
 class mirrored_tensor {
   public:
-    mirrored_tensor(std::string_view name, access kind, const tensor_view& trusted, const tensor_view& judged)
-        : name_(name), kind_(kind), trusted_(trusted), judged_(judged) {
+    mirrored_tensor(std::string_view name, access kind, const tensor_view& trusted, const tensor_view& judged,
+                    double limit)
+        : name_(name), kind_(kind), trusted_(trusted), judged_(judged), limit_(limit) {
         const auto count = static_cast<std::size_t>(trusted.desc.dims.elements());
         if (is_floating(trusted.desc.type)) {
             values_.resize(count);
@@ -101,7 +110,6 @@ class mirrored_tensor {
         double scale = 0;
         for (const double value : values_)
             if (std::isfinite(value)) scale = std::max(scale, std::abs(value));
-        const double limit = limit_of(trusted_.desc.type);
         double largest = 0;
         std::size_t where = 0;
         std::int64_t beyond = 0;
@@ -110,7 +118,7 @@ class mirrored_tensor {
             if (trusted == judged || (std::isnan(trusted) && std::isnan(judged))) continue;
             double difference = std::abs(judged - trusted) / scale;
             if (std::isnan(difference)) difference = HUGE_VAL;
-            if (difference > limit) ++beyond;
+            if (difference > limit_) ++beyond;
             if (difference > largest) largest = difference, where = i;
         }
         if (beyond <= outliers || !backends.on_departure) return;
@@ -120,7 +128,7 @@ class mirrored_tensor {
                         "elements are beyond {:.2g}",
                         operation, name_, backends.judged->name(), backends.trusted->name(), largest,
                         place_of(trusted_.desc.dims, static_cast<std::int64_t>(where)), judged_values_[where],
-                        values_[where], beyond, values_.size(), limit));
+                        values_[where], beyond, values_.size(), limit_));
     }
 
     void compare_bytes(const pair_of_backends& backends, std::string_view operation) {
@@ -139,6 +147,7 @@ class mirrored_tensor {
     std::string_view name_;
     access kind_;
     tensor_view trusted_, judged_;
+    double limit_;
     std::vector<double> values_, judged_values_;
     std::vector<std::byte> bytes_, judged_bytes_;
 };
@@ -237,7 +246,8 @@ class check_backend final : public backend {
                          [&](std::string_view, tensor_view& view, access) { view = judged_view(view); });
         std::vector<mirrored_tensor> tensors;
         for_each_operand(op, [&](std::string_view name, const tensor_view& view, access kind) {
-            tensors.emplace_back(name, kind, trusted_view(view), judged_view(view));
+            tensors.emplace_back(name, kind, trusted_view(view), judged_view(view),
+                                 limit_of(rounded_to(op, view.desc.type)));
         });
         return std::make_unique<checked_operation>(backends_, name_of(op), decides(op),
                                                    backends_.trusted->prepare(trusted),
