@@ -4,8 +4,8 @@
 #include "base/descriptor.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
-#include "data/check_photographs.hpp"
 #include "data/part_file.hpp"
+#include "data/survey.hpp"
 #include "data/url.hpp"
 
 #include <algorithm>
@@ -99,15 +99,16 @@ void unpack(const verified_file& archive, const fetch_item& item, const fs::path
         nlohmann::json record{
             {"source", shown_url(archive.source.url)}, {"sha256", archive.sha256}, {"bytes", archive.bytes}};
         if (!archive.source.has_hash()) {
-            const photograph_check check = check_photographs(unfinished, listener);
-            const std::size_t total = check.good + check.broken.size();
+            const image_folder photographs = open_image_folder(unfinished);
+            const std::size_t total = photographs.photos.size() + photographs.broken.size();
             if (total != item.photographs)
                 throw input_error(archive.file.string() +
                                   " is not what it should be: " + std::to_string(item.photographs) +
                                   " photographs were expected, it holds " + std::to_string(total));
-            require_few_broken(archive.file, check.broken, total, 0.01);
-            for (const broken_photo& photo : check.broken) listener.note(photo.reason);
-            record["photographs"] = {{"good", check.good}, {"broken", check.broken.size()}};
+            const std::vector<broken_photo> broken = survey_photos(photographs, listener).broken;
+            require_few_broken(archive.file, broken, total, 0.01);
+            for (const broken_photo& photo : broken) listener.note(photo.reason);
+            record["photographs"] = {{"good", total - broken.size()}, {"broken", broken.size()}};
         }
         write_file_atomically(unfinished / "source.json", record.dump(2) + "\n");
         const descriptor folder(::open(unfinished.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "data/image_folder.hpp"
+#include "data/work_listener.hpp"
 
 #include <cstddef>
 #include <vector>
@@ -15,7 +16,7 @@ struct photo_survey {
     std::vector<broken_photo> broken; // of the listing and of decoding, sorted by name
 };
 
-// On at most `threads` threads (0: one for each core).
-[[nodiscard]] photo_survey survey_photos(const image_folder& folder, unsigned threads = 0);
+// On all cores, within the memory that decoding may take (data/photo_file.hpp). work_stopped.
+[[nodiscard]] photo_survey survey_photos(const image_folder& folder, const work_listener& listener = {});
 
 } // namespace petnet::data

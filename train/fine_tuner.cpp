@@ -35,12 +35,6 @@ fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> 
       device_(setup_.parameters.device()),
       steps_per_epoch_(steps_per_epoch(setup_.split.train.size(), setup_.batch_size)) {}
 
-std::int64_t fine_tuner::epochs() const {
-    std::int64_t count = 0;
-    for (const training_phase& phase : phases_) count += phase.epochs;
-    return count;
-}
-
 bool fine_tuner::run(training_position& position, const hooks& calls) {
     std::int64_t run_epoch = 0;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(phases_.size()); ++i) {

@@ -39,8 +39,6 @@ class fine_tuner {
     // or all that validate.
     [[nodiscard]] bool run(training_position& position, const hooks& calls);
 
-    [[nodiscard]] std::int64_t epochs() const; // over all phases
-
   private:
     [[nodiscard]] bool train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
                                    const hooks& calls, epoch_report& report);
