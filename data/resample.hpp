@@ -15,6 +15,11 @@ namespace petnet::data::detail {
 // 8-bit values times weights stays within 32 bits.
 inline constexpr int weight_bits = 22;
 
+// Rows of the source that the vector loops ask for ahead of their use: a kept photograph has left the caches
+// by the time its turn comes again, and the hardware's own prefetching ends at each 4 KiB page, a few rows
+// on.
+inline constexpr std::size_t rows_ahead = 4;
+
 // For vpermb: the weights of five neighbouring output pixels, 15 bytes of RGB, in 32-bit lanes side by side.
 // The 16th lane is not used.
 struct column_groups {

@@ -31,6 +31,7 @@ PETNET_AVX2 __m128i weighted_bytes(const std::uint8_t* source, std::size_t row_b
     __m256i high_1 = high_0;
     __m256i low_0 = high_0;
     __m256i low_1 = high_0;
+    _mm_prefetch(reinterpret_cast<const char*>(source + (count + rows_ahead) * row_bytes), _MM_HINT_T0);
     for (std::size_t j = 0; j < count; j += 2) {
         const std::uint8_t* row = source + j * row_bytes;
         const std::uint8_t* next =
@@ -107,10 +108,11 @@ PETNET_AVX2 void resample_columns_avx2(const resample_weights& weights, const st
     for (std::size_t y = 0; y < rows; ++y) {
         const std::uint8_t* row = source + y * source_stride;
         for (std::size_t i = 0; i < weights.out; ++i, target += 3) {
+            const std::uint8_t* pixels = row + std::size_t{weights.first[i]} * 3;
+            _mm_prefetch(reinterpret_cast<const char*>(pixels + rows_ahead * source_stride), _MM_HINT_T0);
             const std::size_t weights_at = i * weights.taps;
-            const std::int32_t pixel =
-                weighted_pixel(row + std::size_t{weights.first[i]} * 3, weights.count[i],
-                               weights.high.data() + weights_at, weights.low.data() + weights_at);
+            const std::int32_t pixel = weighted_pixel(
+                pixels, weights.count[i], weights.high.data() + weights_at, weights.low.data() + weights_at);
             // The fourth byte falls on the next pixel, which comes later, but not past the end of the row.
             std::memcpy(target, &pixel, i + 1 < weights.out ? 4 : 3);
         }

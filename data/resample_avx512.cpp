@@ -38,6 +38,7 @@ PETNET_AVX512 void resample_rows_avx512(const resample_weights& weights, const s
         for (std::size_t x = 0; x < row_bytes; x += vector) {
             __m512i high_0 = _mm512_setzero_si512(), high_1 = high_0, low_0 = high_0, low_1 = high_0;
             const std::uint8_t* row = source + weights.first[i] * row_bytes + x;
+            _mm_prefetch(reinterpret_cast<const char*>(row + (count + rows_ahead) * row_bytes), _MM_HINT_T0);
             for (std::size_t j = 0; j < count; j += 2, row += 2 * row_bytes) {
                 // An odd last tap pairs with weight 0.
                 const std::uint8_t* next = j + 1 < count ? row + row_bytes : row;
@@ -72,6 +73,8 @@ PETNET_AVX512 void resample_columns_avx512(const resample_weights& weights, cons
         const column_groups::step* step = groups.steps.data();
         std::size_t left = weights.out * 3;
         for (const column_groups::window& window : groups.windows) {
+            _mm_prefetch(reinterpret_cast<const char*>(row + rows_ahead * source_stride + window.first_byte),
+                         _MM_HINT_T0);
             const __m512i pixels =
                 _mm512_maskz_loadu_epi8(~__mmask64{0} >> (64 - window.bytes), row + window.first_byte);
             __m512i high = _mm512_setzero_si512(), low = high;

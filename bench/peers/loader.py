@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """petnet's loader against torchvision's DataLoader with Pillow, and the same with OpenCV: whole epochs, taking turns.
 
-usage: loader.py LOADER_EPOCHS_PROGRAM FOLDER [--rounds 5] [--json FILE]
+usage: loader.py LOADER_EPOCHS_PROGRAM FOLDER [--rounds 5] [--copies 8] [--json FILE]
 (pip install pillow torch torchvision opencv-python-headless)
 
-All read the same files (eight copies of each photograph of FOLDER, so that an epoch lasts, each with another byte behind
-the picture's end, so that petnet's cache takes them for eight), cut a random largest square, resize it to 224 and
+All read the same files (copies of each photograph of FOLDER, so that an epoch lasts, each with its number behind the
+picture's end, so that petnet's cache takes them for different ones), cut a random largest square, resize it to 224 and
 deliver shuffled batches of 64 in 8 bits a channel, with as many workers as there are cores. The other loaders' workers
 live from epoch to epoch and their first epoch is not counted; petnet's first epoch is a new program each time and hashes
 the files as well. OpenCV resizes by INTER_LINEAR, which is fast and aliases, and by INTER_AREA, which does not. Prints a Markdown table of the medians over the rounds and of each round's ratios.
@@ -34,11 +34,12 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("program")
 parser.add_argument("folder", type=pathlib.Path)
 parser.add_argument("--rounds", type=int, default=5)
+parser.add_argument("--copies", type=int, default=8)
 parser.add_argument("--json", type=pathlib.Path)
 arguments = parser.parse_args()
 program, folder, rounds = arguments.program, arguments.folder, arguments.rounds
 folder = folder / "images" if (folder / "images").is_dir() else folder
-size, batch_size, copies = 224, 64, 8
+size, batch_size, copies = 224, 64, arguments.copies
 workers = len(os.sched_getaffinity(0))
 
 
@@ -97,7 +98,7 @@ with tempfile.TemporaryDirectory() as place:
     originals = sorted(folder.rglob("*.jpg"))
     for path in originals:
         for copy in range(copies):
-            (photographs / f"{copy}_{path.name}").write_bytes(path.read_bytes() + bytes([copy]))
+            (photographs / f"{copy}_{path.name}").write_bytes(path.read_bytes() + str(copy).encode())
     files = sorted(photographs.iterdir())
     others = {
         "torchvision": loader_of(PillowPhotographs(files)),
@@ -122,7 +123,7 @@ for name in measured[0]:
           + " | ".join(f"{r:.2f}" for r in ratios) + " |")
 if arguments.json:
     result = circumstances() | {
-        "command": f"bench/peers/loader.py build/release/bench/loader_epochs FOLDER --rounds {rounds}",
+        "command": f"bench/peers/loader.py build/release/bench/loader_epochs {folder} --rounds {rounds} --copies {copies}",
         "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__,
                      "opencv": cv2.__version__},
         "files": len(files), "photographs": len(originals), "size": size, "workers": workers, "images_per_second": measured,
