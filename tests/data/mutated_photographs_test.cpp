@@ -59,7 +59,7 @@ class mutator {
         }
         case 4: // the beginning of another photograph, perhaps of another format
             return other.substr(0, 2 + below(std::min<std::size_t>(other.size() - 2, 600))) +
-                   bytes.substr(below(600));
+                   bytes.substr(below(std::min<std::size_t>(bytes.size(), 600)));
         case 5: // one part twice, or missing
             return bytes.substr(0, below(bytes.size())) + bytes.substr(below(bytes.size()));
         default: // a run of one value
