@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A step of training or evaluation on random photographs, from random weights: what train_step times and
-// profile_step takes apart.
+// petnet-bench takes apart.
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -25,6 +25,7 @@ struct step_options {
     std::string device = "auto";
     int threads = 0;             // 0: all that the process may use
     std::string fuse = "faster"; // pairs of operations: never, faster, always (kernels::fusion)
+    bool operator==(const step_options&) const = default;
 };
 
 // --phase, --batch, --size, --precision, --device, --threads, --fuse.
