@@ -137,33 +137,44 @@ class case_finder {
         const auto device = kernels::make_backend("reference");
         const model::network network = model::make_resnet({});
         model::parameters parameters(*device, network, dtype_of(common_.precision));
-        std::array<case_description, phases.size()> steps;
-        for (std::size_t i = 0; i < phases.size(); ++i) {
-            const model::plan plan(parameters, network,
-                                   {.kind = phases[i],
-                                    .batch = common_.batch,
-                                    .height = common_.size,
-                                    .width = common_.size,
-                                    .activations = dtype_of(common_.precision)});
-            find_operations(plan);
-            steps[i] = describe_step(plan);
+        std::vector<found_step> steps;
+        for (const step_kind& kind : kinds) {
+            const step_options options = options_of(kind);
+            // A pair that the device does as one has no times of its own: alone they are timed unfused.
+            step_options unfused = options;
+            if (!on_host_) unfused.fuse = "never";
+            const model::plan plan(parameters, network, plan_options_of(options));
+            find_operations(plan, kind.name, unfused);
+            steps.push_back({describe_step(plan, kind.name), options});
         }
-        for (const case_description& step : steps) {
+        for (const found_step& step : steps) {
             for (const found_operation& each : found_)
-                if (each.about.phase == step.phase)
+                if (each.about.phase == step.about.phase)
                     to.push_back(std::make_unique<operation_case>(each.about, on, each.options, each.node));
             add_steps(to, on, step);
         }
     }
 
   private:
-    // What a phase has in common with the one before is timed there.
-    static constexpr std::array phases{model::phase::unfrozen, model::phase::frozen,
-                                       model::phase::evaluation};
+    struct step_kind {
+        const char* name;
+        model::phase kind;
+        bool augmented;
+    };
+    // What a step has in common with the one before is timed there.
+    static constexpr std::array kinds{step_kind{"unfrozen", model::phase::unfrozen, false},
+                                      step_kind{"frozen", model::phase::frozen, false},
+                                      step_kind{"evaluation", model::phase::evaluation, false},
+                                      step_kind{"augmented", model::phase::unfrozen, true}};
+    struct found_step {
+        case_description about;
+        step_options options;
+    };
 
-    [[nodiscard]] step_options options_of(const std::string& phase) const {
+    [[nodiscard]] step_options options_of(const step_kind& step) const {
         step_options options = common_;
-        options.phase = phase;
+        options.phase = model::name_of(step.kind);
+        options.augmented = step.augmented;
         return options;
     }
     [[nodiscard]] case_description describe(const std::string& group, const std::string& label,
@@ -180,8 +191,7 @@ class case_finder {
                 .threads = on_host_ ? common_.threads : 0};
     }
 
-    void find_operations(const model::plan& plan) {
-        const std::string phase = model::name_of(plan.options().kind);
+    void find_operations(const model::plan& plan, const std::string& phase, const step_options& options) {
         const auto& nodes = plan.nodes();
         for (std::size_t i = 0; i < nodes.size(); ++i) {
             const kernels::operation_params& op = nodes[i].params;
@@ -200,14 +210,13 @@ class case_finder {
                 about.has_cold = true;
                 about.samples = 15;
                 about.quick_samples = 5;
-                found_.push_back({std::move(about), options_of(phase), i});
+                found_.push_back({std::move(about), options, i});
             }
             ++found_[known->second].about.counts[phase];
         }
     }
 
-    [[nodiscard]] case_description describe_step(const model::plan& plan) const {
-        const std::string phase = model::name_of(plan.options().kind);
+    [[nodiscard]] case_description describe_step(const model::plan& plan, const std::string& phase) const {
         case_description about = describe("step", phase, phase);
         about.shapes = fmt::format("{}x{}", common_.size, common_.size);
         for (const model::plan::node& node : plan.nodes()) {
@@ -222,9 +231,9 @@ class case_finder {
     }
 
     // What the host does meanwhile makes a difference where the device works by itself.
-    void add_steps(case_list& to, const std::shared_ptr<open_plan>& on, const case_description& step) const {
-        const step_options options = options_of(step.phase);
-        to.push_back(std::make_unique<step_case>(step, on, options, host_does::prepare_the_next));
+    void add_steps(case_list& to, const std::shared_ptr<open_plan>& on, const found_step& found) const {
+        const case_description& step = found.about;
+        to.push_back(std::make_unique<step_case>(step, on, found.options, host_does::prepare_the_next));
         if (on_host_) return;
         for (const auto& [what, meanwhile] : {std::pair{"uploading", host_does::upload_too},
                                               std::pair{"waiting", host_does::wait_for_the_loss}}) {
@@ -234,7 +243,7 @@ class case_finder {
             about.items = step.items;
             about.samples = step.samples;
             about.quick_samples = step.quick_samples;
-            to.push_back(std::make_unique<step_case>(std::move(about), on, options, meanwhile));
+            to.push_back(std::make_unique<step_case>(std::move(about), on, found.options, meanwhile));
         }
     }
 
