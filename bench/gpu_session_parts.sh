@@ -63,7 +63,7 @@ part_environment() {
 # What the GPU is and its peaks, once a session: device.json, and matrix.json where PyTorch is there.
 measure_device() {
   [[ $device == cuda && -z $missing && ! -s $out/device.json ]] || return 0
-  "$(program device_facts)" >"$out/device.json" || return 1
+  "$(program petnet-bench)" peaks --device cuda --dtype fp32,tf32,fp16,bf16 >"$out/device.json" || return 1
   python3 "$peers/train_step_gpu.py" --peaks >"$work/matrix.json" || : >"$work/matrix.json"
 }
 
@@ -339,37 +339,38 @@ part_profiles32() {
 
 # profile PRECISION...
 profile() {
-  local phase batch precision status failed=0 count=0 key peak_gbs peak_gflops batches=(64 256) size=224
+  local batch precision status failed=0 count=0 separator='' key batches=(64 256) size=224
   if [[ $device == cpu ]]; then batches=(4) size=64; fi
-  measure_device || failed=1
-  peak_gbs=$(number copy_gb_per_s "$out/device.json")
-  echo "Peaks: a copy in the GPU's memory, ${peak_gbs:-unknown} GB/s read and written; matrix products as above. How an"
-  echo "operation is timed is said at the top of bench/profile_step.cpp."
-  echo
   for precision in "$@"; do
-    peak_gflops=$(number "$precision" "$work/matrix.json")
     for batch in "${batches[@]}"; do
-      for phase in unfrozen frozen evaluation; do
-        key=$phase.$precision.$batch
-        if ((part_end - SECONDS < 10)); then
-          echo "$key: not run: no time was left"
-          continue
-        fi
-        ((++count))
-        timeout $((part_end - SECONDS - 3)) "$(program profile_step)" --device "$device" --phase "$phase" --batch "$batch" --size $size \
-          --precision "$precision" --peak-gbs "${peak_gbs:-0}" --peak-gflops "${peak_gflops:-0}" \
-          --json "$work/profile.$key.json" 2>"$work/profile.$key.log"
-        status=$?
-        if ((status == 124)); then
-          echo "$key: not run: no time was left"
-        elif ((status != 0)); then
-          failed=1
-          echo "$key: failed: $(tail -n 1 "$work/profile.$key.log")"
-        fi
-      done
+      key=$precision.$batch
+      if ((part_end - SECONDS < 10)); then
+        echo "$key: not run: no time was left"
+        continue
+      fi
+      ((++count))
+      echo '```'
+      # Results are compared with the reference by the part `tests`.
+      timeout $((part_end - SECONDS - 3)) "$(program petnet-bench)" --device "$device" --dtype "$precision" --batch "$batch" \
+        --size $size --quick --no-verify --filter "/b$batch" --json "$work/profile.$key.json" 2>"$work/profile.$key.log"
+      status=$?
+      echo '```'
+      if ((status == 124)); then
+        echo "$key: not run: no time was left"
+      elif ((status != 0)); then
+        failed=1
+        echo "$key: failed: $(tail -n 1 "$work/profile.$key.log")"
+      fi
     done
   done
-  { printf '[\n' && cat "$work"/profile.*.json | paste -sd, && printf ']\n'; } >"$out/profiles.json"
+  {
+    printf '[\n'
+    for key in "$work"/profile.*.json; do
+      [[ ! -s $key ]] || printf '%s%s\n' "$separator" "$(cat "$key")"
+      separator=,
+    done
+    printf ']\n'
+  } >"$out/profiles.json"
   # What cuDNN was chosen to do, problem by problem.
   if [[ -d $PETNET_CACHE_DIR/plans ]]; then cat "$PETNET_CACHE_DIR"/plans/* >"$out/plans.txt"; fi
   ((count > 0)) || skip "not run: no time was left"

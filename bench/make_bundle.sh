@@ -27,7 +27,7 @@ fail() {
 [[ $archive == *.tar.xz ]] || fail "the archive's name must end in .tar.xz: $archive"
 command -v patchelf >/dev/null || fail "patchelf is missing (Debian: apt-get install patchelf)"
 
-programs=(app/petnet bench/train_step bench/profile_step bench/stem_channels bench/device_facts
+programs=(app/petnet bench/train_step bench/petnet-bench bench/stem_channels
   tests/kernels/kernels_test tests/model/model_test tests/train/train_test)
 for program in "${programs[@]}"; do
   [[ -x $build/$program ]] ||

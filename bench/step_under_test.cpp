@@ -4,6 +4,7 @@
 #include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/random.hpp"
+#include "data/augment.hpp"
 #include "train/schedule.hpp"
 
 #include <array>
@@ -34,6 +35,15 @@ kernels::dtype dtype_of(const std::string& precision) {
     if (precision == "bf16") return kernels::dtype::bf16;
     if (precision == "fp16") return kernels::dtype::f16;
     throw usage_error("unknown precision " + precision + ": expected fp32, tf32, bf16 or fp16");
+}
+
+model::plan_options plan_options_of(const step_options& options) {
+    return {.kind = phase_named(options.phase),
+            .batch = options.batch,
+            .height = options.size,
+            .width = options.size,
+            .activations = dtype_of(options.precision),
+            .photo_size = options.augmented ? data::presized(options.size) : 0};
 }
 
 std::unique_ptr<kernels::backend> device_for(const step_options& options) {
@@ -70,12 +80,7 @@ step_under_test::step_under_test(const step_options& options)
     : device_(device_for(options)),
       network_(model::make_resnet({})),
       parameters_(*device_, network_, dtype_of(options.precision)),
-      plan_(parameters_, network_,
-            {.kind = phase_named(options.phase),
-             .batch = options.batch,
-             .height = options.size,
-             .width = options.size,
-             .activations = dtype_of(options.precision)}),
+      plan_(parameters_, network_, plan_options_of(options)),
       memory_(device_->allocate(plan_.memory_bytes())) {
     model::initialise(parameters_, 1);
     parameters_.clear_moments();
@@ -84,12 +89,18 @@ step_under_test::step_under_test(const step_options& options)
     seconds_to_prepare_ = seconds_now() - start;
 
     const random_key key(2);
-    pixels_.resize(static_cast<std::size_t>(options.batch * options.size * options.size * 3));
+    pixels_.resize(static_cast<std::size_t>(plan_.pixels().desc.dims.elements()));
     for (std::size_t i = 0; i < pixels_.size(); ++i) pixels_[i] = static_cast<std::byte>(key.bits(i) & 0xFFU);
     device_->write_bytes(plan_.pixels(), pixels_);
     target_.resize(static_cast<std::size_t>(options.batch));
     for (std::size_t i = 0; i < target_.size(); ++i) target_[i] = static_cast<std::int32_t>(i % 2);
     device_->write_bytes(plan_.target(), std::as_bytes(std::span(target_)));
+    if (plan_.transforms().present()) {
+        std::vector<float> unchanged; // the identity, no other light
+        for (std::int64_t i = 0; i < options.batch; ++i)
+            unchanged.insert(unchanged.end(), {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1});
+        device_->write(plan_.transforms(), std::span<const float>(unchanged));
+    }
     row_keys_.resize(target_.size());
     for (std::size_t i = 0; i < row_keys_.size(); ++i) row_keys_[i] = key.child(i).value();
     if (plan_.row_keys().present())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A step of training or evaluation on random photographs, from random weights: what train_step times and
-// profile_step takes apart.
+// petnet-bench takes apart.
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -25,12 +25,16 @@ struct step_options {
     std::string device = "auto";
     int threads = 0;             // 0: all that the process may use
     std::string fuse = "faster"; // pairs of operations: never, faster, always (kernels::fusion)
+    bool augmented = false; // photographs come larger and are sampled down, as --recipe augmented does it
+    bool operator==(const step_options&) const = default;
 };
 
 // --phase, --batch, --size, --precision, --device, --threads, --fuse.
 void add_options(CLI::App& program, step_options& options);
 
 [[nodiscard]] kernels::dtype dtype_of(const std::string& precision); // tf32 is float32 too
+// usage_error for an unknown phase or precision.
+[[nodiscard]] model::plan_options plan_options_of(const step_options& options);
 // As `petnet train` makes it: with train::cache_folder(), so that a GPU's convolutions are the fastest of
 // those that were timed. usage_error where it has not the precision.
 [[nodiscard]] std::unique_ptr<kernels::backend> device_for(const step_options& options);

@@ -17,6 +17,10 @@ pkg_check_modules(STB REQUIRED IMPORTED_TARGET stb)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 find_package(CLI11 REQUIRED)
 find_package(OpenMP)
+find_package(benchmark QUIET)
+if(NOT benchmark_FOUND)
+  petnet_disabled("petnet-bench's measurements" "google-benchmark was not found (Debian: libbenchmark-dev)")
+endif()
 
 # oneDNN's own CMake package asks for the OpenCL headers even where only the CPU engine is used: look for the two files.
 find_path(ONEDNN_INCLUDE_DIR dnnl.hpp)

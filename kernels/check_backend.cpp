@@ -17,6 +17,8 @@
 //     shows in max_pool_backward.
 #include "kernels/check_backend.hpp"
 
+#include "kernels/tolerance.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,19 +34,6 @@ namespace {
 // Ten times what ResNet-34's largest sums show (docs/numerics.md).
 constexpr double limit_of(dtype type) {
     return type == dtype::bf16 ? 0x1p-6 : type == dtype::f16 ? 0x1p-9 : 1e-4;
-}
-
-// What the operation's results may have been rounded to before they were stored.
-dtype rounded_to(const operation_params& op, dtype stored) {
-    const auto* weights = std::get_if<convolution_backward_weights>(&op);
-    return weights != nullptr ? weights->x.desc.type : stored;
-}
-
-// Whether the operation takes decisions from values that it rounds itself; see the head of this file.
-bool decides(const operation_params& op) {
-    if (const auto* backward = std::get_if<batch_norm_backward>(&op))
-        return backward->relu && !backward->y.present();
-    return std::holds_alternative<max_pool_backward>(op);
 }
 
 // "[1, 0, 3]": where element `index` of the row-major order lies.

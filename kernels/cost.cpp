@@ -88,7 +88,10 @@ double flops_of(const adam_step& op) {
 
 op_cost cost_of(const operation_params& op) {
     op_cost cost;
-    for_each_operand(op, [&](std::string_view, const tensor_view& view, access kind) {
+    const auto* inference = std::get_if<batch_norm_inference>(&op);
+    for_each_operand(op, [&](std::string_view name, const tensor_view& view, access kind) {
+        // Without y it makes `saved` of the running statistics and needs no x.
+        if (inference != nullptr && !inference->y.present() && name == "x") return;
         if (kind != access::write) cost.bytes_read += bytes_of(view);
         if (kind != access::read) cost.bytes_written += bytes_of(view);
     });

@@ -37,33 +37,50 @@ def run(program, seed, precision):
     return [line for line in lines if "error_rate" in line]
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("program")
-parser.add_argument("seeds", nargs="*", type=int, default=list(range(1, 16)))
-parser.add_argument("--precision", default="fp32")
-parser.add_argument("--json", type=pathlib.Path)
-arguments = parser.parse_intermixed_args()  # options may stand between the program and the seeds
+def rows_of(epochs_by_seed):
+    """(row, petnet's mean and deviation, fastai's, the difference in standard errors of it)"""
+    values = {name: [] for name in FASTAI}
+    for epochs in epochs_by_seed.values():
+        errors = [epoch["error_rate"] for epoch in epochs]
+        for name, value in zip(FASTAI, [statistics.mean(errors[-3:]), errors[-1], min(errors), epochs[0]["train_loss"],
+                                        epochs[-1]["train_loss"]]):
+            values[name].append(value)
+    rows = []
+    for name, (their_mean, their_deviation) in FASTAI.items():
+        mean, deviation = statistics.mean(values[name]), statistics.stdev(values[name])
+        error = math.sqrt(deviation**2 / len(values[name]) + their_deviation**2 / FASTAI_SEEDS)
+        rows.append((name, mean, deviation, their_mean, their_deviation, (mean - their_mean) / error))
+    return rows
 
-runs = {seed: run(arguments.program, seed, arguments.precision) for seed in arguments.seeds}
-rows = {name: [] for name in FASTAI}
-for seed, epochs in runs.items():
-    errors = [epoch["error_rate"] for epoch in epochs]
-    print(f"seed {seed}: " + " ".join(f"{error:.3f}" for error in errors), flush=True)
-    for name, value in zip(FASTAI, [statistics.mean(errors[-3:]), errors[-1], min(errors), epochs[0]["train_loss"],
-                                    epochs[-1]["train_loss"]]):
-        rows[name].append(value)
 
-all_agree = True
-print("\n| | petnet mean | sd | fastai mean | sd | difference / its standard error |\n|---|---|---|---|---|---|")
-for name, values in rows.items():
-    mean, deviation = statistics.mean(values), statistics.stdev(values)
-    their_mean, their_deviation = FASTAI[name]
-    error = math.sqrt(deviation**2 / len(values) + their_deviation**2 / FASTAI_SEEDS)
-    distance = (mean - their_mean) / error
-    all_agree &= abs(distance) <= 2
-    print(f"| {name} | {mean:.4f} | {deviation:.4f} | {their_mean} | {their_deviation} | {distance:+.2f} |")
-if arguments.json:
+def table(result):
+    """Markdown, of a file in bench/results."""
+    epochs = {seed: epochs for run in result["runs"] for seed, epochs in run["epochs"].items()}
+    lines = ["| | petnet mean | sd | fastai mean | sd | difference in standard errors |", "|---|---|---|---|---|---|"]
+    lines += [f"| {name} | {mean:.3f} | {deviation:.3f} | {their_mean:.3f} | {their_deviation:.3f} | {distance:+.2f} |"
+              for name, mean, deviation, their_mean, their_deviation, distance in rows_of(epochs)]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("seeds", nargs="*", type=int, default=list(range(1, 16)))
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_intermixed_args()  # options may stand between the program and the seeds
+
+    epochs = {}
+    for seed in arguments.seeds:
+        epochs[seed] = run(arguments.program, seed, arguments.precision)
+        print(f"seed {seed}: " + " ".join(f"{epoch['error_rate']:.3f}" for epoch in epochs[seed]), flush=True)
     version = subprocess.run([arguments.program, "--version"], capture_output=True, text=True).stdout.strip()
-    result = circumstances() | {"petnet": version, "precision": arguments.precision, "epochs": runs}
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-sys.exit(0 if all_agree else 1)
+    result = circumstances() | {"runs": [{"petnet": version, "precision": arguments.precision, "epochs": epochs}]}
+    print("\n" + table(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    sys.exit(0 if all(abs(row[-1]) <= 2 for row in rows_of(epochs)) else 1)
+
+
+if __name__ == "__main__":
+    main()

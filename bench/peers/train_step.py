@@ -84,9 +84,8 @@ def compare(options):
 
 
 def table(result):
-    lines = [f"{result['device']}, {result['threads']} threads, float32, batch {result['batch']}, "
-             f"{result['size']}x{result['size']}, PyTorch {result['torch']}, {result['date']}, commit {result['commit']}", "",
-             "| phase | petnet img/s | PyTorch NCHW img/s | channels-last img/s | ratio to the better | petnet MB | PyTorch MB | ratio |",
+    """Markdown, of a file in bench/results."""
+    lines = ["| phase | petnet img/s | PyTorch NCHW | channels-last | ratio to the better | peak memory, MB | PyTorch's | ratio |",
              "|---|---|---|---|---|---|---|---|"]
     for phase, rows in result["phases"].items():
         rate = {name: result["batch"] / row["median"] for name, row in rows.items()}
@@ -96,6 +95,11 @@ def table(result):
                      f"{rate['petnet'] / rate[better]:.2f} | {memory['petnet']:.0f} | {memory[better]:.0f} | "
                      f"{memory['petnet'] / memory[better]:.2f} |")
     return "\n".join(lines)
+
+
+def conditions(result):
+    return (f"{result['device']}, {result['threads']} threads, float32, batch {result['batch']}, "
+            f"{result['size']}x{result['size']}, PyTorch {result['torch']}, {result['date']}, commit {result['commit']}")
 
 
 if __name__ == "__main__":
@@ -114,4 +118,4 @@ if __name__ == "__main__":
         outcome = compare(arguments)
         if arguments.json:
             arguments.json.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-        print(table(outcome))
+        print(f"{conditions(outcome)}\n\n{table(outcome)}")

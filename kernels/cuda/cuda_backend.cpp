@@ -9,6 +9,7 @@
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/recorded_sequence.hpp"
 #include "kernels/cuda/resources.hpp"
+#include "kernels/cuda/timing.hpp"
 #include "kernels/cuda/transfers.hpp"
 
 #include <fmt/format.h>
@@ -55,14 +56,15 @@ std::string describe(const cudaDeviceProp& properties) {
                        driver % 1000 / 10);
 }
 
-class cuda_backend final : public backend {
+class cuda_backend final : public backend, public timed_device {
   public:
     explicit cuda_backend(const backend_options& options)
         : properties_(require_device()),
           stream_(make_stream()),
           convolve_(make_convolutions(stream_.get(), options)),
           context_(stream_.get(), *convolve_),
-          transfers_(stream_.get()) {}
+          transfers_(stream_.get()),
+          eviction_(stream_.get(), static_cast<std::size_t>(properties_.l2CacheSize)) {}
 
     std::string name() const override { return "cuda"; }
     std::string device() const override { return describe(properties_) + ", " + convolve_->description(); }
@@ -165,6 +167,9 @@ class cuda_backend final : public backend {
         return make_recorded_sequence(stream_.get(), std::move(operations));
     }
 
+    std::unique_ptr<stopwatch> make_stopwatch() override { return make_event_stopwatch(stream_.get()); }
+    void evict(std::span<const std::byte>) override { eviction_.run(); }
+
   private:
     static void require(bool holds, const std::string& what) {
         if (!holds) throw std::logic_error("the cuda backend: " + what);
@@ -212,6 +217,7 @@ class cuda_backend final : public backend {
     std::unique_ptr<convolutions> convolve_;
     context context_;
     transfers transfers_;
+    cache_eviction eviction_;
 };
 
 } // namespace

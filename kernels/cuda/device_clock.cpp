@@ -14,16 +14,10 @@ namespace {
 constexpr double long_enough = 0.2; // milliseconds
 constexpr int most_runs = 20;
 
-event make_clock() {
-    cudaEvent_t made = nullptr;
-    check(cudaEventCreate(&made), "making a clock");
-    return event(made);
-}
-
 } // namespace
 
 device_clock::device_clock(cudaStream_t on_stream)
-    : stream_(on_stream), begin_(make_clock()), end_(make_clock()) {}
+    : stream_(on_stream), begin_(make_timing_event()), end_(make_timing_event()) {}
 
 double device_clock::milliseconds(const std::function<void()>& run) {
     constexpr double never = std::numeric_limits<double>::infinity();

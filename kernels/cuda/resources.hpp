@@ -36,6 +36,12 @@ using executable_graph = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>,
     return event(made);
 }
 
+[[nodiscard]] inline event make_timing_event() {
+    cudaEvent_t made = nullptr;
+    check(cudaEventCreate(&made), "making an event");
+    return event(made);
+}
+
 struct free_device_memory {
     void operator()(std::byte* memory) const noexcept { static_cast<void>(cudaFree(memory)); }
 };

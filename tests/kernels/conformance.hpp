@@ -15,7 +15,4 @@ using operation_builder = std::function<operation_params(test_tensors&)>;
 // tolerance_of(); a second run gives the same bits; nothing is written beside the tensors.
 void expect_conformance(backend& judged, dtype activations, const operation_builder& build);
 
-// In units of the tensor's largest value (or of its terms where they cancel): see conformance.cpp.
-[[nodiscard]] double tolerance_of(const operation_params& op, dtype written);
-
 } // namespace petnet::testing

@@ -38,6 +38,8 @@ TEST(cost_test, batch_norm) {
                 2 * 4 * 3 + 4 * 12, 4 * 120);
     expect_cost(batch_norm_inference{x, c, c, c, c, x, x, {}, true}, 2 * 2 * 120 + 4 * 4 * 3, 2 * 120,
                 3 * 120);
+    // Of the running statistics alone.
+    expect_cost(batch_norm_inference{x, c, c, c, c, {}, {}, saved, true}, 4 * 4 * 3, 4 * 12, 0);
     expect_cost(batch_norm_backward{x, x, x, {}, c, saved, x, c, c, {}, true}, 3 * 2 * 120 + 4 * 3 + 4 * 12,
                 2 * 120 + 2 * 4 * 3, (5 + 1 + 2 + 4) * 120);
 }

@@ -8,6 +8,7 @@
 #include "kernels/cuda/element.cuh"
 #include "kernels/cuda/pair_trial.hpp"
 #include "kernels/cuda/resources.hpp"
+#include "kernels/tolerance.hpp"
 #include "tests/kernels/conformance.hpp"
 #include "tests/kernels/cuda/plain_convolutions.hpp"
 #include "tests/support/compare.hpp"

@@ -1,36 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the GPU is and how fast it copies, as one line of JSON: what profiles are measured against.
-#include "base/version.hpp"
+#include "bench/gpu_facts.hpp"
+
 #include "kernels/cuda/cudnn_library.hpp"
 #include "kernels/cuda/error.hpp"
 #include "kernels/cuda/resources.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdio>
 #include <cuda_runtime.h>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+namespace petnet::bench {
 namespace {
 
-using namespace petnet::kernels::cuda;
+using namespace kernels::cuda;
 
 constexpr std::size_t copied_bytes = std::size_t{1} << 30; // far beyond any cache
-
-event make_clock_event() {
-    cudaEvent_t made = nullptr;
-    check(cudaEventCreate(&made), "making an event");
-    return event(made);
-}
 
 // The median of a few; `passes`: how often each byte goes to or from the GPU's memory.
 double copy_gb_per_s(std::byte* to, const std::byte* from, cudaMemcpyKind kind, double passes) {
     constexpr int warm_up = 3, samples = 11;
     const stream on = make_stream();
-    const event start = make_clock_event(), end = make_clock_event();
+    const event start = make_timing_event(), end = make_timing_event();
     std::vector<float> milliseconds;
     for (int i = 0; i < warm_up + samples; ++i) {
         float sample = 0;
@@ -45,7 +39,9 @@ double copy_gb_per_s(std::byte* to, const std::byte* from, cudaMemcpyKind kind, 
     return passes * static_cast<double>(copied_bytes) * 1e-6 / static_cast<double>(milliseconds[samples / 2]);
 }
 
-nlohmann::json facts() {
+} // namespace
+
+nlohmann::json gpu_facts() {
     cudaDeviceProp device{};
     check(cudaGetDeviceProperties(&device, 0), "asking the GPU what it is");
     int driver = 0, runtime = 0;
@@ -75,19 +71,8 @@ nlohmann::json facts() {
             {"driver_for_cuda", driver},
             {"cuda_runtime", runtime},
             {"cudnn", cudnn},
-            {"petnet", petnet::version()},
             {"upload_gb_per_s", copy_gb_per_s(a.get(), host.get(), cudaMemcpyHostToDevice, 1)},
             {"copy_gb_per_s", copy_gb_per_s(b.get(), a.get(), cudaMemcpyDeviceToDevice, 2)}};
 }
 
-} // namespace
-
-int main() {
-    try {
-        std::printf("%s\n", facts().dump().c_str());
-        return 0;
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "device_facts: %s\n", e.what());
-        return 1;
-    }
-}
+} // namespace petnet::bench

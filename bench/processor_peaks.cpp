@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies and multiply-adds on all cores, as simple as they can be: no library is between them and the
+// machine.
+#include "bench/peaks.hpp"
+#include "bench/statistics.hpp"
+#include "bench/step_under_test.hpp"
+
+#include <algorithm>
+#include <barrier>
+#include <cstdlib>
+#include <functional>
+#include <immintrin.h>
+#include <memory>
+#include <new>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace petnet::bench {
+namespace {
+
+// Seconds from when all threads begin `work(thread)` until the last has done it.
+double seconds_on(int threads, const std::function<void(int)>& work) {
+    std::barrier begin(threads + 1);
+    std::vector<std::jthread> running;
+    running.reserve(static_cast<std::size_t>(threads));
+    for (int i = 0; i < threads; ++i)
+        running.emplace_back([&, i] {
+            begin.arrive_and_wait();
+            work(i);
+        });
+    begin.arrive_and_wait();
+    const double began = seconds_now();
+    running.clear(); // joins
+    return seconds_now() - began;
+}
+
+double median_seconds_on(int threads, const std::function<void(int)>& work) {
+    constexpr int warm_up = 1, count = 5;
+    std::vector<double> seconds;
+    seconds.reserve(count);
+    for (int i = 0; i < warm_up + count; ++i) {
+        const double each = seconds_on(threads, work);
+        if (i >= warm_up) seconds.push_back(each);
+    }
+    return median_of(seconds);
+}
+
+constexpr std::size_t line = 16; // values in a line of the cache
+
+// Both copy whole lines; `count` values.
+void copy_ordinarily(float* to, const float* from, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += line) {
+        const __m128 a = _mm_load_ps(from + i), b = _mm_load_ps(from + i + 4), c = _mm_load_ps(from + i + 8),
+                     d = _mm_load_ps(from + i + 12);
+        _mm_store_ps(to + i, a);
+        _mm_store_ps(to + i + 4, b);
+        _mm_store_ps(to + i + 8, c);
+        _mm_store_ps(to + i + 12, d);
+        asm volatile("" ::: "memory"); // or the compiler calls memcpy, which chooses by itself
+    }
+}
+void copy_past_the_caches(float* to, const float* from, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += line)
+        for (std::size_t j = i; j < i + line; j += 4) _mm_stream_ps(to + j, _mm_load_ps(from + j));
+    _mm_sfence();
+}
+
+// One iteration: this many multiply-adds that do not wait for each other, on whole vectors. Enough of them to
+// keep two units of four or five cycles' latency busy, few enough for the registers.
+constexpr int chains = 12;
+
+[[gnu::target("avx512f")]] void multiply_add_avx512(std::int64_t iterations) {
+    __m512 sums[chains];
+    for (__m512& sum : sums) sum = _mm512_set1_ps(1);
+    const __m512 factor = _mm512_set1_ps(0.999F), term = _mm512_set1_ps(0.001F);
+    for (std::int64_t i = 0; i < iterations; ++i)
+        for (__m512& sum : sums) {
+            sum = _mm512_fmadd_ps(sum, factor, term);
+            asm volatile("" : "+v"(sum)); // computed, in a register
+        }
+}
+[[gnu::target("avx2,fma")]] void multiply_add_avx2(std::int64_t iterations) {
+    __m256 sums[chains];
+    for (__m256& sum : sums) sum = _mm256_set1_ps(1);
+    const __m256 factor = _mm256_set1_ps(0.999F), term = _mm256_set1_ps(0.001F);
+    for (std::int64_t i = 0; i < iterations; ++i)
+        for (__m256& sum : sums) {
+            sum = _mm256_fmadd_ps(sum, factor, term);
+            asm volatile("" : "+x"(sum));
+        }
+}
+void multiply_add_sse(std::int64_t iterations) {
+    __m128 sums[chains];
+    for (__m128& sum : sums) sum = _mm_set1_ps(1);
+    const __m128 factor = _mm_set1_ps(0.999F), term = _mm_set1_ps(0.001F);
+    for (std::int64_t i = 0; i < iterations; ++i)
+        for (__m128& sum : sums) {
+            sum = _mm_add_ps(_mm_mul_ps(sum, factor), term);
+            asm volatile("" : "+x"(sum));
+        }
+}
+
+struct free_memory {
+    void operator()(float* memory) const { std::free(memory); }
+};
+
+} // namespace
+
+double processor_copy_gb_per_s(int threads) {
+    const long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
+    const auto least = std::size_t{256} << 20;
+    const std::size_t bytes = std::max(least, 4 * static_cast<std::size_t>(std::max(cache, 0L)));
+    constexpr std::size_t page = 4096;
+    const std::size_t share = bytes / static_cast<std::size_t>(threads) / page * page; // of one thread
+    std::vector<std::unique_ptr<float, free_memory>> from, to;
+    for (int i = 0; i < threads; ++i) {
+        from.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
+        to.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
+        if (!from.back() || !to.back()) throw std::bad_alloc();
+    }
+    const std::size_t count = share / sizeof(float);
+    // Pages lie where the thread that touches them first runs.
+    static_cast<void>(seconds_on(threads, [&](int thread) {
+        const auto at = static_cast<std::size_t>(thread);
+        std::fill_n(from[at].get(), count, 1.5F);
+        std::fill_n(to[at].get(), count, 0.0F);
+    }));
+    double best = 0;
+    for (const auto copy : {copy_ordinarily, copy_past_the_caches}) {
+        const double seconds = median_seconds_on(threads, [&](int thread) {
+            const auto at = static_cast<std::size_t>(thread);
+            copy(to[at].get(), from[at].get(), count);
+        });
+        best = std::max(best, 2e-9 * static_cast<double>(share) * threads / seconds);
+    }
+    return best;
+}
+
+double processor_fma_gflop_per_s(int threads) {
+    struct variant {
+        void (*run)(std::int64_t);
+        double lanes;
+    };
+    const variant here = __builtin_cpu_supports("avx512f") ? variant{multiply_add_avx512, 16}
+                         : __builtin_cpu_supports("fma")   ? variant{multiply_add_avx2, 8}
+                                                           : variant{multiply_add_sse, 4};
+    constexpr std::int64_t iterations = 4'000'000; // some 10 ms
+    const double seconds = median_seconds_on(threads, [&](int) { here.run(iterations); });
+    return 2e-9 * chains * here.lanes * static_cast<double>(iterations) * threads / seconds;
+}
+
+} // namespace petnet::bench
