@@ -8,6 +8,7 @@ usage: tables.py [--check] [DOCUMENT...]      (README.md and docs/*.md)
 In a document, what stands between these lines is written anew (FILE: in bench/results):
   <!-- accuracy FILE -->      bench/peers/accuracy.py's table
   <!-- train_step FILE -->    bench/peers/train_step.py's
+  <!-- loader FILE -->        bench/peers/loader.py's
   <!-- operations FILE -->    petnet-bench's operations, summed up by kind, and its steps
   <!-- roofline FILE -->      a picture of petnet-bench's operations, written beside the document
   <!-- end -->
@@ -24,10 +25,11 @@ root = here.parent
 sys.path[:0] = [str(here), str(here / "peers")]
 
 import accuracy  # noqa: E402  (found by the line above)
+import loader  # noqa: E402
 import roofline  # noqa: E402
 import train_step  # noqa: E402
 
-BLOCK = re.compile(r"<!-- (accuracy|train_step|operations|roofline) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|operations|roofline) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def operations_table(result):
@@ -68,7 +70,8 @@ def generated(kind, name, document):
     if kind == "roofline":
         picture = document.parent / (pathlib.Path(name).stem + ".svg")
         return f"![{roofline.title(result)}]({picture.name})", {picture: roofline.draw(result)}
-    tables = {"accuracy": accuracy.table, "train_step": train_step.table, "operations": operations_table}
+    tables = {"accuracy": accuracy.table, "train_step": train_step.table, "loader": loader.table,
+              "operations": operations_table}
     return tables[kind](result), {}
 
 
