@@ -11,9 +11,12 @@ In a document, what stands between these lines is written anew (FILE: in bench/r
   <!-- loader FILE -->        bench/peers/loader.py's
   <!-- operations FILE -->    petnet-bench's operations, summed up by kind, and its steps
   <!-- roofline FILE -->      a picture of petnet-bench's operations, written beside the document
+  <!-- peers FILE -->         bench/peers/compare's table and chart
   <!-- end -->
 """
 import argparse
+import importlib.machinery
+import importlib.util
 import json
 import pathlib
 import re
@@ -29,7 +32,17 @@ import loader  # noqa: E402
 import roofline  # noqa: E402
 import train_step  # noqa: E402
 
-BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|operations|roofline) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+
+def load_script(path):
+    """A program whose name has no .py, as a module."""
+    source = importlib.machinery.SourceFileLoader(path.name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(path.name, source))
+    source.exec_module(module)
+    return module
+
+
+compare = load_script(here / "peers/compare")
+BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|operations|roofline|peers) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def operations_table(result):
@@ -70,6 +83,9 @@ def generated(kind, name, document):
     if kind == "roofline":
         picture = document.parent / (pathlib.Path(name).stem + ".svg")
         return f"![{roofline.title(result)}]({picture.name})", {picture: roofline.draw(result)}
+    if kind == "peers":
+        picture = document.parent / (pathlib.Path(name).stem + ".svg")
+        return f"{compare.table(result)}\n\n![petnet beside other software]({picture.name})", {picture: compare.chart(result)}
     tables = {"accuracy": accuracy.table, "train_step": train_step.table, "loader": loader.table,
               "operations": operations_table}
     return tables[kind](result), {}

@@ -2,13 +2,17 @@
 """petnet's training and evaluation steps against PyTorch's, taking turns on the same cores.
 
 usage: train_step.py TRAIN_STEP_PROGRAM [--batch 32] [--size 224] [--threads 2] [--rounds 5] [--json FILE]
-(pip install torch torchvision)
+                     [--phases unfrozen,...] [--also compile,fastai] [--dlib DLIB_PROGRAM]
+(pip install torch torchvision; fastai for that; bench/peers/compare builds DLIB_PROGRAM)
 
 Every competitor is a process of its own that lives through the whole comparison, makes a few steps when told to, and
-reports at its end the peak of its resident memory. PyTorch runs in NCHW and in channels-last; the better one counts.
-Both train ResNet-34 with fastai's head in float32 on constant random input, with Adam. Prints a Markdown table.
+reports at its end the peak of its resident memory. PyTorch runs in NCHW and in channels-last, and with --also compile
+by torch.compile; the best one counts. All train ResNet-34 with fastai's head in float32 on constant random input, with
+Adam; fastai's are the steps of its own fine_tune, dlib's (unfrozen, its own head) those of its trainer. Prints a
+Markdown table.
 """
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -17,7 +21,7 @@ import statistics
 import sys
 import time
 
-from worker import Worker, circumstances, freeze, make_network, make_optimizer
+from worker import Failed, Worker, circumstances, freeze, make_network, make_optimizer
 
 PHASES = ["frozen", "unfrozen", "evaluation"]
 
@@ -28,6 +32,9 @@ def torch_worker(phase, layout, batch, size, threads):
     from torch import nn
 
     torch.set_num_threads(threads)
+    if layout == "fastai":
+        return fastai_worker(phase, batch, size)
+    compiled, layout = layout == "compile", "channels_last" if layout == "compile" else layout
     model = make_network()
     x = torch.randn(batch, 3, size, size)
     if layout == "channels_last":
@@ -37,6 +44,8 @@ def torch_worker(phase, layout, batch, size, threads):
         freeze(model)
     loss_function = nn.CrossEntropyLoss()
     optimizer = make_optimizer(model)
+    if compiled:
+        model = torch.compile(model)
 
     def step():
         began = time.perf_counter()
@@ -52,8 +61,61 @@ def torch_worker(phase, layout, batch, size, threads):
         return time.perf_counter() - began
 
     model.train(phase != "evaluation")
+    answer(lambda count: [step() for _ in range(count)])
+
+
+def fastai_worker(phase, batch, size):
+    """The batches of fine_tune's own calls of fit_one_cycle, as fastai's Learner makes them."""
+    import torch
+    from fastai.vision.all import Callback, CancelValidException, DataLoaders, resnet34, vision_learner
+
+    class Batches:
+        """One batch, so often."""
+        count, dataset, bs = 1, range(batch), batch
+
+        def __init__(self):
+            self.batch = torch.randn(batch, 3, size, size), torch.arange(batch) % 2
+
+        def __len__(self):
+            return self.count
+
+        def __iter__(self):
+            return iter([self.batch] * self.count)
+
+    class Clock(Callback):
+        def before_fit(self):
+            self.seconds = []
+
+        def before_batch(self):
+            self.began = time.perf_counter()
+
+        def after_batch(self):
+            self.seconds.append(time.perf_counter() - self.began)
+
+        def before_validate(self):
+            raise CancelValidException
+
+    batches, clock = Batches(), Clock()
+    learner = vision_learner(DataLoaders(batches, batches), resnet34, pretrained=False, n_out=2, normalize=False,
+                             loss_func=torch.nn.CrossEntropyLoss(), cbs=[clock])
+    if phase == "frozen":
+        learner.freeze()
+    else:
+        learner.unfreeze()
+
+    def steps(count):
+        batches.count = count
+        with learner.no_bar(), learner.no_logging():
+            learner.fit_one_cycle(1, slice(1e-5, 1e-3), pct_start=0.99 if phase == "frozen" else 0.3, div=5.0)
+        return clock.seconds
+
+    answer(steps)
+
+
+def answer(steps):
+    """A line for each line, with the seconds of so many steps; at the end the peak of memory."""
     for line in sys.stdin:
-        print(json.dumps({"seconds": [step() for _ in range(int(line))]}), flush=True)
+        print(json.dumps({"seconds": steps(int(line))}), flush=True)
     print(json.dumps({"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}), flush=True)
 
 
@@ -61,18 +123,29 @@ def compare(options):
     import torch
     result = circumstances() | {"threads": options.threads, "batch": options.batch, "size": options.size,
                                 "command": " ".join(sys.argv), "torch": torch.__version__, "phases": {}}
-    for phase in PHASES:
+    if "fastai" in options.also:
+        result["fastai"] = importlib.metadata.version("fastai")
+    for phase in options.phases:
         shape = [str(options.batch), str(options.size)]
         threads = {"OMP_NUM_THREADS": str(options.threads)}
         workers = {"petnet": Worker(
             [options.program, "--device", "cpu", "--phase", phase, "--batch", shape[0], "--size", shape[1],
              "--precision", "fp32", "--threads", str(options.threads)], threads)}
-        for layout in ["nchw", "channels_last"]:
-            workers[f"torch {layout}"] = Worker(
-                [sys.executable, __file__, "--worker", phase, layout, *shape, str(options.threads)], threads)
+        for layout in ["nchw", "channels_last", *options.also]:
+            if layout != "fastai" or phase != "evaluation":
+                workers["fastai" if layout == "fastai" else f"torch {layout}"] = Worker(
+                    [sys.executable, __file__, "--worker", phase, layout, *shape, str(options.threads)], threads)
+        if options.dlib and phase == "unfrozen":
+            workers["dlib"] = Worker([options.dlib, shape[0]], threads | {"OPENBLAS_NUM_THREADS": str(options.threads)})
+        for name, worker in list(workers.items()):
+            try:
+                worker.ask(2)  # warm-up: primitives, caches, allocator, compilation
+            except Failed as failure:
+                if name == "petnet":
+                    raise
+                result.setdefault("not_run", {})[f"{phase}, {name}"] = str(failure)
+                del workers[name]
         seconds = {name: [] for name in workers}
-        for worker in workers.values():
-            worker.ask(2)  # warm-up: primitives, caches, allocator
         for _ in range(options.rounds):
             for name, worker in workers.items():
                 seconds[name] += worker.ask(options.steps)["seconds"]
@@ -89,7 +162,7 @@ def table(result):
              "|---|---|---|---|---|---|---|---|"]
     for phase, rows in result["phases"].items():
         rate = {name: result["batch"] / row["median"] for name, row in rows.items()}
-        better = max(("torch nchw", "torch channels_last"), key=rate.get)
+        better = max((name for name in rate if name.startswith("torch ")), key=rate.get)
         memory = {name: row["peak_rss_mb"] for name, row in rows.items()}
         lines.append(f"| {phase} | {rate['petnet']:.1f} | {rate['torch nchw']:.1f} | {rate['torch channels_last']:.1f} | "
                      f"{rate['petnet'] / rate[better]:.2f} | {memory['petnet']:.0f} | {memory[better]:.0f} | "
@@ -113,6 +186,9 @@ if __name__ == "__main__":
         parser.add_argument("--threads", type=int, default=os.cpu_count())
         parser.add_argument("--rounds", type=int, default=5)
         parser.add_argument("--steps", type=int, default=2)
+        parser.add_argument("--phases", type=lambda names: names.split(","), default=PHASES)
+        parser.add_argument("--also", type=lambda names: names.split(","), default=[])
+        parser.add_argument("--dlib")
         parser.add_argument("--json", type=pathlib.Path)
         arguments = parser.parse_args()
         outcome = compare(arguments)
