@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/context.hpp"
 
+#include "kernels/cpu/winograd.hpp"
+
 #include <omp.h>
 #include <stdexcept>
 
@@ -45,7 +47,9 @@ tensor_desc context::convolution_weights(const convolution_shape& shape, dtype a
     memory_desc desc(onednn_dims(shape.w()), dnnl::memory::data_type::f32, format::oihw);
     // f32 primitives read the master weights in place, so these are kept as the forward one likes them. bf16
     // primitives need a rounded copy in any case, and oneDNN copies fastest from the plain layout.
-    if (activations == dtype::f32) {
+    if (winograd_weights(shape, activations)) {
+        desc = memory_desc(onednn_dims(shape.w()), dnnl::memory::data_type::f32, format::hwio);
+    } else if (activations == dtype::f32) {
         convolution_shape typical = shape;
         if (typical.batch <= 0) typical.batch = 1;
         if (typical.height <= 0) typical.height = typical.width = 56;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions are oneDNN's. Where a primitive wants its weights in another layout or type than the master
-// weights have, they are reordered through the workspace before (or, for the gradient, after) it runs.
+// Convolutions are oneDNN's, but for those that winograd.hpp makes. Where a primitive wants its weights in
+// another layout or type than the master weights have, they are reordered through the workspace before (or,
+// for the gradient, after) it runs.
 #include "kernels/cpu/context.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 #include <algorithm>
 
@@ -70,6 +72,7 @@ dnnl::convolution_forward::primitive_desc forward_hint(context& cpu, const convo
 } // namespace
 
 std::unique_ptr<operation> prepare(context& cpu, const convolution_forward& op) {
+    if (winograd_applies(op.shape, op.x.desc.type)) return prepare_winograd(cpu, op);
     const auto desc = forward_hint(cpu, op.shape, op.x, op.y);
     arguments args{{DNNL_ARG_SRC, cpu.memory(op.x)}, {DNNL_ARG_DST, cpu.memory(op.y)}};
     return std::make_unique<convolution>(cpu, dnnl::convolution_forward(desc), std::move(args),
@@ -77,6 +80,7 @@ std::unique_ptr<operation> prepare(context& cpu, const convolution_forward& op) 
 }
 
 std::unique_ptr<operation> prepare(context& cpu, const convolution_backward_data& op) {
+    if (winograd_applies(op.shape, op.dx.desc.type)) return prepare_winograd(cpu, op);
     const auto hint = forward_hint(cpu, op.shape, op.dx, op.dy);
     const auto desc =
         describe_backward_data(cpu.engine(), op.shape, cpu.describe(op.dx.desc),
@@ -87,6 +91,7 @@ std::unique_ptr<operation> prepare(context& cpu, const convolution_backward_data
 }
 
 std::unique_ptr<operation> prepare(context& cpu, const convolution_backward_weights& op) {
+    if (winograd_applies(op.shape, op.x.desc.type)) return prepare_winograd(cpu, op);
     const auto hint = forward_hint(cpu, op.shape, op.x, op.dy);
     const auto desc =
         describe_backward_weights(cpu.engine(), op.shape, cpu.describe(op.x.desc),

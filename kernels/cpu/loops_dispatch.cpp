@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/loops.hpp"
 #include "kernels/cpu/sampling_loops.hpp"
+#include "kernels/cpu/winograd_loops.hpp"
 
 namespace petnet::kernels::cpu {
 namespace {
@@ -46,6 +47,10 @@ template <> const sampling_loops<bf16>& best_sampling_loops<bf16>() {
     return pick(baseline::bf16_sampling_loops, avx2::bf16_sampling_loops, avx512::bf16_sampling_loops);
 }
 adam_loop best_adam_loop() { return pick(baseline::adam, avx2::adam, avx512::adam); }
+
+const winograd_loops* best_winograd_loops() {
+    return chosen == instruction_set::avx512 ? &avx512::winograd : nullptr;
+}
 
 const char* best_loops_name() {
     switch (chosen) {
