@@ -16,11 +16,11 @@ constexpr index width = winograd_vector;
 constexpr index block_rows = winograd_rows, panel_vectors = winograd_panel / width;
 constexpr index gradient_rows = 8, gradient_vectors = 2;
 
-// In memory at any address, and any floats.
-using vec [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
+using vec [[gnu::vector_size(64)]] = float;
+using vec_in_memory [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float; // at any float
 
-inline vec load(const float* from) { return *reinterpret_cast<const vec*>(from); }
-inline void store(float* to, vec value) { *reinterpret_cast<vec*>(to) = value; }
+inline vec load(const float* from) { return *reinterpret_cast<const vec_in_memory*>(from); }
+inline void store(float* to, vec value) { *reinterpret_cast<vec_in_memory*>(to) = value; }
 
 // The points are 0, +-a, +-b and infinity; a^2 = 1/2, b^2 = 2.
 constexpr float a = 0.70710678F, b = 1.41421356F, a2 = 0.5F, b2 = 2.0F, squares = a2 + b2;

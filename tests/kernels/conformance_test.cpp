@@ -95,7 +95,7 @@ std::vector<convolution_shape> convolutions() {
         {2, 64, 7, 7, 64, 3, 2, 1},
         {1, 8, 10, 9, 8, 5, 3, 2},
         // Winograd's on a CPU: several blocks of tiles a thread; few tiles, other channels out than in.
-        {5, 64, 27, 29, 64, 3, 1, 1},
+        {120, 64, 1, 5, 64, 3, 1, 1},
         {8, 128, 5, 8, 64, 3, 1, 1}};
     for (const convolution_problem& problem : resnet34_convolutions)
         if (problem.name == "conv1" || problem.name.starts_with("layer2.0") || problem.name == "layer4")
