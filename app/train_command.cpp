@@ -55,6 +55,9 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
         "file");
+    add("Files", "--logs", o.logs,
+        "folder for TensorBoard's event files, or none; MLFLOW_TRACKING_URI names an MLflow server")
+        ->option_text("DIR");
     add_config_option(*command, arguments->config);
     command->add_flag("--quiet", arguments->quiet, "only the table of epochs")
         ->group("Files")

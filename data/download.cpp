@@ -195,7 +195,8 @@ class transfer {
         if (bytes > request_.most_bytes) return refuse_size(bytes);
         if (part_.size() > 0 && asked_from_ > 0)
             listener_.note(name() + ": the server sends it from its beginning again");
-        part_.restart({net::shown_url(request_.url), curl_.header("ETag"), curl_.header("Last-Modified"), bytes});
+        part_.restart(
+            {net::shown_url(request_.url), curl_.header("ETag"), curl_.header("Last-Modified"), bytes});
     }
 
     void judge_rest() {
@@ -273,10 +274,11 @@ class transfer {
     void report() {
         if (clock::now() - reported_ < report_interval || part_.size() == 0) return;
         reported_ = clock::now();
-        listener_.progress({.what = "downloading " + name(),
-                            .done = part_.size(),
-                            .total = part_.origin().bytes,
-                            .per_second = static_cast<double>(curl_.info<curl_off_t>(CURLINFO_SPEED_DOWNLOAD_T))});
+        listener_.progress(
+            {.what = "downloading " + name(),
+             .done = part_.size(),
+             .total = part_.origin().bytes,
+             .per_second = static_cast<double>(curl_.info<curl_off_t>(CURLINFO_SPEED_DOWNLOAD_T))});
     }
 
     const download_request& request_;

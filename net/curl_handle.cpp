@@ -45,8 +45,7 @@ void curl_handle::prepare(const std::string& url) {
     set_file_from_environment(CURLOPT_CAPATH, {"SSL_CERT_DIR"});
 }
 
-void curl_handle::set_file_from_environment(CURLoption option,
-                                            std::initializer_list<const char*> variables) {
+void curl_handle::set_file_from_environment(CURLoption option, std::initializer_list<const char*> variables) {
     for (const char* variable : variables)
         if (const char* file = std::getenv(variable); file != nullptr && *file != '\0')
             return set(option, file);
@@ -55,7 +54,7 @@ void curl_handle::set_file_from_environment(CURLoption option,
 std::string curl_handle::header(const char* name) const {
     curl_header* found = nullptr;
     return curl_easy_header(handle_.get(), name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value
-                                                                                            : "";
+                                                                                           : "";
 }
 
 std::string curl_handle::text_of(CURLcode code) const {

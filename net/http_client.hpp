@@ -25,7 +25,7 @@ struct http_call {
     file_part file{}; // where a file is named, the body
     std::chrono::milliseconds connect{10'000};
     std::chrono::milliseconds silence{30'000}; // in which no byte moves: the call is given up
-    bool proxy = true;                         // false: asks the address itself, whatever the environment says
+    bool proxy = true; // false: asks the address itself, whatever the environment says
     bool verify_certificate = true;
     // Called about once a second and whenever bytes have moved, with their number; false: the call is given
     // up. Must not throw.
@@ -36,7 +36,7 @@ struct http_answer {
     int status = 0;     // 0: no answer came
     std::string body{}; // at most 1 MiB; a longer one is no answer
     std::chrono::seconds retry_after{0};
-    std::string failure{}; // why none came, in one line that names no address
+    std::string failure{};  // why none came, in one line that names no address
     bool cancelled = false; // by go_on
 };
 

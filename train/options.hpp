@@ -30,6 +30,7 @@ struct train_options {
     std::optional<std::uint64_t> cache_memory; // bytes; nothing: half of what the process may use
     std::filesystem::path output = "outputs";
     std::string resume = "auto"; // "auto", "never" or a checkpoint file
+    std::string logs;            // folder for TensorBoard's events; empty: `logs` beside output; "none"
 };
 
 } // namespace petnet::train

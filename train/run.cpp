@@ -3,8 +3,10 @@
 
 #include "base/errors.hpp"
 #include "base/version.hpp"
+#include "train/autolog.hpp"
 #include "train/run_folder.hpp"
 #include "train/run_identity.hpp"
+#include "train/run_tracking.hpp"
 #include "train/training_inputs.hpp"
 #include "train/training_session.hpp"
 
@@ -87,10 +89,22 @@ run_result run_training(const train_options& options, run_observer& listener,
     for (const std::size_t index : inputs.split.valid)
         validation_names.push_back(inputs.photos->folder().photos[index].name);
 
+    const std::vector<training_phase> phases =
+        fine_tune_phases(options.epochs, options.lr, options.freeze_epochs);
+    run_tracking tracking(make_sinks(options, output, listener),
+                          {.name = run_name(output),
+                           .identity = output.identity(),
+                           .parameters = autolog_parameters(options, phases),
+                           .tags = {{"petnet.version", version()},
+                                    {"petnet.device", summary.device},
+                                    {"petnet.precision", summary.precision},
+                                    {"petnet.weights", inputs.weights_hash}}},
+                          phases, listener);
     training_session session(
         {.setup = setup_of(inputs),
-         .phases = fine_tune_phases(options.epochs, options.lr, options.freeze_epochs),
+         .phases = phases,
          .output = output,
+         .tracking = tracking,
          .model_metadata = {{"format", "pt"}, // what PyTorch's loaders expect of safetensors
                             {"classes", json(inputs.labels.class_names).dump()},
                             {"size", std::to_string(options.size)},

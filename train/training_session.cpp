@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 #include "model/model_file.hpp"
 #include "train/metrics_log.hpp"
+#include "train/run_tracking.hpp"
 
 #include <array>
 #include <ctime>
@@ -19,7 +20,7 @@ using nlohmann::json;
 // Hands each report to several listeners.
 class observers final : public observer {
   public:
-    observers(observer& first, observer& second, observer& third) : all_{&first, &second, &third} {}
+    explicit observers(const std::array<observer*, 4>& all) : all_(all) {}
     void on_phase(const training_phase& phase) override { tell(&observer::on_phase, phase); }
     void on_step_begin() override { tell(&observer::on_step_begin); }
     void on_step(const step_report& step) override { tell(&observer::on_step, step); }
@@ -34,7 +35,7 @@ class observers final : public observer {
     void tell(void (observer::*what)(Parameters...), const Arguments&... arguments) {
         for (observer* each : all_) (each->*what)(arguments...);
     }
-    std::array<observer*, 3> all_;
+    std::array<observer*, 4> all_;
 };
 
 std::string now_utc() {
@@ -100,12 +101,8 @@ run_result training_session::run(run_summary summary, const std::function<bool()
     try {
         return train(std::move(summary), stop_requested);
     } catch (const std::exception& problem) {
-        record_["error"] = problem.what();
-        finish_record("failed");
-        try {
-            parts_.output.write_run(record_);
-        } catch (const error&) { // the disk may be what failed: the first error is the one to tell
-        }
+        record_failure(problem.what());
+        parts_.tracking.end(tracking::ending::failed, parts_.output, stop_requested);
         throw;
     }
 }
@@ -118,9 +115,10 @@ run_result training_session::train(run_summary summary, const std::function<bool
     metrics_ = std::make_unique<metrics_log>(parts_.output.metrics_file(), metrics_bytes, listener_);
     parts_.output.write_valid_list(parts_.validation_names);
     listener_.on_start(summary);
+    parts_.tracking.start(position.step);
 
     first_step_clock clock(*this);
-    observers all(clock, *metrics_, listener_);
+    observers all({&clock, metrics_.get(), &parts_.tracking, &listener_});
     fine_tuner tuner(parts_.setup, parts_.phases, all);
     const bool finished = tuner.run(
         position, {[&] {
@@ -137,6 +135,8 @@ run_result training_session::train(run_summary summary, const std::function<bool
     finish_record(finished ? "finished" : "interrupted");
     if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
     parts_.output.write_run(record_);
+    parts_.tracking.end(finished ? tracking::ending::finished : tracking::ending::stopped, parts_.output,
+                        stop_requested);
     if (finished) parts_.output.remove_checkpoint();
     return {finished, finished ? parts_.output.model_file() : fs::path()};
 }
@@ -227,6 +227,15 @@ void training_session::write_model(const training_position& end) {
                  : ": the training is done, but its end could not be saved either; see that " + need +
                        " can be written there, then the same command continues from the last checkpoint that "
                        "could be written"));
+    }
+}
+
+void training_session::record_failure(const std::string& why) {
+    record_["error"] = why;
+    finish_record("failed");
+    try {
+        parts_.output.write_run(record_);
+    } catch (const error&) { // the disk may be what failed: the first error is the one to tell
     }
 }
 

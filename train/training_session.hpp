@@ -19,11 +19,13 @@
 namespace petnet::train {
 
 class metrics_log;
+class run_tracking;
 
 struct session_setup {
     training_setup setup;
     std::vector<training_phase> phases;
     run_folder& output;
+    run_tracking& tracking;
     std::map<std::string, std::string> model_metadata;
     std::vector<std::string> validation_names;
     std::chrono::steady_clock::time_point start; // of the program's work
@@ -55,6 +57,7 @@ class training_session {
     void write_model(const training_position& end);
     [[nodiscard]] double seconds() const;
     void finish_record(const char* status);
+    void record_failure(const std::string& why);
 
     session_setup parts_;
     nlohmann::json record_;
