@@ -37,6 +37,7 @@ nlohmann::json options_json(const train_options& o) {
             {"max_bad_images", o.max_bad_images},
             {"exif", o.exif},
             {"output", o.output.string()},
+            {"checkpoint_minutes", o.checkpoint_minutes},
             {"logs", o.logs}};
 }
 
@@ -44,7 +45,8 @@ std::string identity_of(const train_options& options, const std::string& precisi
                         const std::string& weights, const data::image_folder& folder,
                         const data::photo_split& split) {
     nlohmann::json deciding = options_json(options);
-    for (const char* free : {"data", "weights", "valid_list", "threads", "output", "logs"})
+    for (const char* free :
+         {"data", "weights", "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
         deciding.erase(free);
     deciding["precision"] = precision;
     std::string validation;

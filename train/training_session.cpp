@@ -96,18 +96,18 @@ double training_session::seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - parts_.start).count();
 }
 
-run_result training_session::run(run_summary summary, const std::function<bool()>& stop_requested) {
+run_result training_session::run(run_summary summary, const run_requests& requests) {
     parts_.output.write_run(record_); // first: a restart knows by it whose folder this is
     try {
-        return train(std::move(summary), stop_requested);
+        return train(std::move(summary), requests);
     } catch (const std::exception& problem) {
         record_failure(problem.what());
-        parts_.tracking.end(tracking::ending::failed, parts_.output, stop_requested);
+        parts_.tracking.end(tracking::ending::failed, parts_.output, requests.stop);
         throw;
     }
 }
 
-run_result training_session::train(run_summary summary, const std::function<bool()>& stop_requested) {
+run_result training_session::train(run_summary summary, const run_requests& requests) {
     summary.epochs = epochs_of(parts_.phases);
     std::uint64_t metrics_bytes = 0;
     if (parts_.output.resumed()) metrics_bytes = parts_.output.resumed()->info.metrics_bytes;
@@ -120,12 +120,15 @@ run_result training_session::train(run_summary summary, const std::function<bool
     first_step_clock clock(*this);
     observers all({&clock, metrics_.get(), &parts_.tracking, &listener_});
     fine_tuner tuner(parts_.setup, parts_.phases, all);
+    saved_at_ = std::chrono::steady_clock::now();
     const bool finished = tuner.run(
-        position, {[&] {
-                       tell_failed_checkpoint();
-                       return stop_requested();
-                   },
-                   [&](const training_position& at, bool end_of_epoch) { save(at, end_of_epoch); }});
+        position, {.stop_requested =
+                       [&] {
+                           tell_failed_checkpoint();
+                           return requests.stop();
+                       },
+                   .checkpoint = [&](const training_position& at, checkpoint_reason why) { save(at, why); },
+                   .checkpoint_due = [&] { return is_checkpoint_due(requests); }});
     checkpoints_.wait();
     tell_failed_checkpoint();
     tell_broken();
@@ -136,7 +139,7 @@ run_result training_session::train(run_summary summary, const std::function<bool
     if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
     parts_.output.write_run(record_);
     parts_.tracking.end(finished ? tracking::ending::finished : tracking::ending::stopped, parts_.output,
-                        stop_requested);
+                        requests.stop);
     if (finished) parts_.output.remove_checkpoint();
     return {finished, finished ? parts_.output.model_file() : fs::path()};
 }
@@ -184,13 +187,20 @@ void training_session::tell_failed_checkpoint() {
                              "the last checkpoint that could be written");
 }
 
-void training_session::save(const training_position& at, bool end_of_epoch) {
+bool training_session::is_checkpoint_due(const run_requests& requests) const {
+    const bool asked = requests.checkpoint && requests.checkpoint();
+    return asked || (parts_.between_checkpoints.count() > 0 &&
+                     std::chrono::steady_clock::now() - saved_at_ > parts_.between_checkpoints);
+}
+
+void training_session::save(const training_position& at, checkpoint_reason why) {
     tell_broken();
     tell_cache_failure();
     checkpoints_.wait();
     tell_failed_checkpoint();
     checkpoints_.write(parts_.setup.parameters, {at, parts_.output.identity(), metrics_->bytes()});
-    if (end_of_epoch) return;
+    saved_at_ = std::chrono::steady_clock::now();
+    if (why != checkpoint_reason::stop) return;
     checkpoints_.wait(); // who asked for the stop is promised that it is there
     if (const auto reason = checkpoints_.take_failure())
         throw environment_error(*reason +
