@@ -26,7 +26,7 @@ decimal read(const char* begin, const char* end) {
     const std::size_t e = text.find('e');
     for (const char c : text.substr(0, e))
         if (c >= '0' && c <= '9') result.digits += c;
-    result.exponent = std::atoi(text.c_str() + e + 1);
+    result.exponent = static_cast<int>(std::strtol(text.c_str() + e + 1, nullptr, 10));
     while (result.digits.size() > 1 && result.digits.back() == '0') result.digits.pop_back();
     return result;
 }
@@ -63,7 +63,7 @@ constexpr int numpy_precision = 8; // digits behind the point
 
 // No more than numpy prints behind the point.
 decimal rounded(double value, std::chars_format format) {
-    const decimal all = shortest(value);
+    decimal all = shortest(value);
     const bool scientific = format == std::chars_format::scientific;
     const int behind = static_cast<int>(all.digits.size()) - 1 - (scientific ? 0 : all.exponent);
     if (behind <= numpy_precision) return all;
@@ -97,7 +97,7 @@ std::string python_list(std::span<const double> values) {
 }
 
 std::string numpy_text(std::span<const double> values) {
-    double largest = 0, smallest = INFINITY; // of those that are not 0
+    double largest = 0, smallest = HUGE_VAL; // of those that are not 0
     for (const double value : values) {
         if (value == 0) continue;
         largest = std::max(largest, std::abs(value));

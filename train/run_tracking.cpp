@@ -28,7 +28,7 @@ fs::path event_folder(const train_options& options, const run_folder& output) {
     std::error_code error;
     const fs::path logs =
         options.logs.empty() ? place_of(output).parent_path() / "logs" : fs::path(options.logs);
-    const fs::path folder = logs / run_name(output);
+    fs::path folder = logs / run_name(output);
     if (!output.moved_to().empty()) {
         const fs::path moved = logs / output.moved_to().filename();
         if (!fs::exists(fs::symlink_status(moved, error))) fs::rename(folder, moved, error);

@@ -79,7 +79,8 @@ TEST_F(preemption, interruptions_at_random) {
             arguments words = training(data, output, more);
             const bool often = key.uniform(draw++) < 0.5;
             words.insert(words.end(), {"--checkpoint-minutes", often ? "1e-9" : "1e-3"});
-            program running(words);
+            // Long enough for the slowest of many processes at once.
+            program running(words, {.limit = std::chrono::seconds(600)});
             const auto delay = std::chrono::duration<double>(key.uniform(draw++) * 0.7 * whole.seconds);
             const auto due = std::chrono::steady_clock::now() + delay;
             const int signal = signals[static_cast<std::size_t>(key.uniform(draw++) * signals.size())];

@@ -327,11 +327,10 @@ mlflow_answer mlflow_client::upload_to_azure(const std::string& artifact_uri, co
     const std::string name = artifact_uri.substr(experiment + 1, run - experiment - 1),
                       run_id = artifact_uri.substr(id, artifact_uri.find('/', id) - id);
     const json path{{"path", result.name}};
-    const mlflow_answer answer =
-        call("POST",
-             settings_.history + "/experiments/" + net::escaped_for_url(name) + "/runs/" +
-                 net::escaped_for_url(run_id) + "/artifacts/batch/metadata",
-             {{"paths", json::array({path})}});
+    mlflow_answer answer = call("POST",
+                                settings_.history + "/experiments/" + net::escaped_for_url(name) + "/runs/" +
+                                    net::escaped_for_url(run_id) + "/artifacts/batch/metadata",
+                                {{"paths", json::array({path})}});
     if (!answer.ok()) return answer;
     if (const json errors = child(answer.body, "errors"); errors.is_object() && !errors.empty()) {
         const json error = child(*errors.begin(), "error");

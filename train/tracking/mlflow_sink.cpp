@@ -260,7 +260,7 @@ mlflow_answer mlflow_sink::continue_run(const std::string& id) {
     if (same && metrics.is_array())
         for (const json& metric : metrics) known_to_[text_of(metric, "key")] = step_of(metric);
     if (created_) {
-        const mlflow_answer running = client_.update_run(id, "RUNNING", 0);
+        mlflow_answer running = client_.update_run(id, "RUNNING", 0);
         if (!running.ok()) return running;
     }
     run_id_ = id;
@@ -268,7 +268,7 @@ mlflow_answer mlflow_sink::continue_run(const std::string& id) {
 }
 
 mlflow_answer mlflow_sink::create_run() {
-    const mlflow_answer experiment = client_.find_experiment();
+    mlflow_answer experiment = client_.find_experiment();
     if (!experiment.ok()) return experiment;
     const std::string user = from_environment("USER");
     const std::string& name = client_.settings().run_name;
