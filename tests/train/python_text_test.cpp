@@ -26,6 +26,7 @@ TEST(python_text, of_a_float) {
 TEST(python_text, of_an_array) {
     EXPECT_EQ(numpy_text(std::array{1e-5, 1e-4, 1e-3}), "[1.e-05 1.e-04 1.e-03]");
     EXPECT_EQ(numpy_text(std::array{1.5e-5, 1e-4, 1e-3}), "[1.5e-05 1.0e-04 1.0e-03]");
+    EXPECT_EQ(numpy_text(std::array{0.001, 0.5, 2.0}), "[1.e-03 5.e-01 2.e+00]"); // more than 1000 apart
     EXPECT_EQ(numpy_text(std::array{0.1, 0.25}), "[0.1  0.25]");
     EXPECT_EQ(numpy_text(std::array{0.0002, 0.0002, 0.002}), "[0.0002 0.0002 0.002 ]");
     EXPECT_EQ(numpy_text(std::array{1.0, -22.5}), "[  1.  -22.5]");
