@@ -25,8 +25,8 @@ class mlflow : public ::testing::Test {
                 .longest_wait = 20ms,
                 .between_steps = 0ms,
                 .collect = 5ms,
-                .end = 2s,
-                .end_unreached = 100ms,
+                .end = 30s, // on a machine that is busy with other tests
+                .end_unreached = 30s,
                 .end_hurried = 200ms};
     }
 
@@ -34,7 +34,7 @@ class mlflow : public ::testing::Test {
                                                std::map<std::string, std::string> more = {}) const {
         more.insert({{"MLFLOW_TRACKING_URI", uri}, {"MLFLOW_TRACKING_TOKEN", std::string(secret)}});
         auto settings = read_mlflow_settings([&](const char* name) { return more[name]; });
-        settings->timeout = 500ms;
+        settings->timeout = 30s;
         return *settings;
     }
 
@@ -206,7 +206,9 @@ TEST_F(mlflow, a_server_that_is_away_at_the_start_gets_all_later) {
 
 TEST_F(mlflow, a_server_that_never_answers_delays_the_end_and_no_step) {
     const std::string nobody = url_of_nobody("");
-    mlflow_sink sink(settings_for(nobody), memory(), patience());
+    mlflow_patience short_of_it = patience();
+    short_of_it.end_unreached = 100ms;
+    mlflow_sink sink(settings_for(nobody), memory(), short_of_it);
     const auto begun = std::chrono::steady_clock::now();
     const std::vector<std::string> warnings = train(sink);
     EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s);
@@ -270,7 +272,9 @@ TEST_F(mlflow, a_server_that_hangs_ends_nothing_but_its_turn) {
     });
     for (const ending how : {ending::finished, ending::stopped}) {
         requests = 0;
-        mlflow_sink sink(settings_for(server.uri()), memory(), patience());
+        mlflow_settings settings = settings_for(server.uri());
+        settings.timeout = 500ms;
+        mlflow_sink sink(settings, memory(), patience());
         const auto begun = std::chrono::steady_clock::now();
         after_epoch_ = [&] { EXPECT_LT(std::chrono::steady_clock::now() - begun, 1s) << "it waited"; };
         const auto warnings = train(sink, 3, how);
@@ -332,7 +336,9 @@ TEST_F(mlflow, a_wrong_password_is_one_warning) {
         send_answer(connection, "403 Forbidden", "", R"({"message":"no a-token-that-nobody-may-see"})");
         return true;
     });
-    mlflow_sink sink(settings_for(server.uri()), memory(), patience());
+    mlflow_settings settings = settings_for(server.uri());
+    settings.timeout = 500ms;
+    mlflow_sink sink(settings, memory(), patience());
     const std::vector<std::string> warnings = train(sink);
     ASSERT_EQ(warnings.size(), 2U);
     EXPECT_NE(warnings[0].find("does not let petnet in (the server answers 403 (no ***))"), std::string::npos)
