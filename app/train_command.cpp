@@ -5,8 +5,12 @@
 #include "app/progress.hpp"
 #include "app/stop_signal.hpp"
 #include "train/run.hpp"
+#include "train/scheduled_events.hpp"
 
+#include <csignal>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace petnet::app {
@@ -14,17 +18,60 @@ namespace {
 
 struct train_arguments {
     train::train_options options;
-    std::string config;
+    std::string config, scheduled_events = "auto";
     bool quiet = false;
+};
+
+bool is_set(const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != '\0';
+}
+
+// Azure's notices that this machine will be taken away, as wishes of the training. Elsewhere such a notice is
+// a SIGTERM. A job of Azure ML that exits has ended and is not started again, so there the state is saved and
+// the training goes on until the machine is gone, or for good where the notice is withdrawn.
+class preemption {
+  public:
+    preemption(const std::string& setting, train::observer& listener)
+        : listener_(listener), asked_for_(setting != "auto"), stays_(is_set("AZUREML_RUN_ID")) {
+        const bool on = setting == "auto" ? is_set("AZ_BATCHAI_CLUSTER_NAME") : setting != "off";
+        if (on) events_.emplace(asked_for_ ? setting : train::scheduled_events::azure_address);
+    }
+
+    [[nodiscard]] bool stop() {
+        if (!events_) return false;
+        if (const std::string failure = events_->take_failure(); asked_for_ && !failure.empty())
+            listener_.on_warning(failure + ": the training goes on without");
+        if (stays_ || !events_->announced()) return false;
+        if (events_->take_announcement()) tell_announcement();
+        return true;
+    }
+    [[nodiscard]] bool checkpoint() {
+        const bool announced = events_ && stays_ && events_->take_announcement();
+        if (announced) tell_announcement();
+        return announced;
+    }
+
+  private:
+    void tell_announcement() {
+        listener_.on_warning("this machine is about to be taken away: a checkpoint is saved");
+    }
+
+    train::observer& listener_;
+    bool asked_for_, stays_;
+    std::optional<train::scheduled_events> events_;
 };
 
 void run_train(const train_arguments& arguments, exit_status& status) {
     check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
     watch_stop_signals();
+    preemption notices(arguments.scheduled_events, watcher);
     try {
         const train::run_result result =
-            train::run_training(arguments.options, watcher, [] { return stop_signal() != 0; });
+            train::run_training(arguments.options, watcher,
+                                {.stop = [&] { return stop_signal() != 0 || notices.stop(); },
+                                 .checkpoint = [&] { return notices.checkpoint(); }});
         if (result.finished) {
             if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
             return;
@@ -33,7 +80,7 @@ void run_train(const train_arguments& arguments, exit_status& status) {
     } catch (const data::work_stopped&) {
         tell("Interrupted: what was downloaded is kept, the same command continues from it.\n");
     }
-    status.code = 128 + stop_signal();
+    status.code = 128 + (stop_signal() != 0 ? stop_signal() : SIGTERM);
 }
 
 } // namespace
@@ -55,6 +102,15 @@ void add_train(CLI::App& program, exit_status& status) {
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
         "file");
+    add("Files", "--checkpoint-minutes", o.checkpoint_minutes,
+        "so often one is saved within an epoch, besides that at its end; 0: never");
+    add("Machine", "--scheduled-events", arguments->scheduled_events,
+        "ask Azure whether this machine is to be taken away: auto (on Azure ML's machines), off, or the "
+        "service's URL")
+        ->option_text("auto|off|URL");
+    add("Files", "--logs", o.logs,
+        "folder for TensorBoard's event files, or none; MLFLOW_TRACKING_URI names an MLflow server")
+        ->option_text("DIR");
     add_config_option(*command, arguments->config);
     command->add_flag("--quiet", arguments->quiet, "only the table of epochs")
         ->group("Files")

@@ -37,10 +37,12 @@ else()
   set(PETNET_HAVE_CPU ON)
 endif()
 
-# `petnet data fetch` (data/download.cpp, data/archive.cpp).
+# `petnet data fetch` (data/download.cpp, data/archive.cpp), and what net/ is for.
 find_package(CURL 7.85)
 if(NOT CURL_FOUND)
-  petnet_disabled("downloading" "libcurl 7.85 or later was not found (Debian: libcurl4-openssl-dev)")
+  set(curl_missing "libcurl 7.85 or later was not found (Debian: libcurl4-openssl-dev)")
+  petnet_disabled("downloading" "${curl_missing}")
+  petnet_disabled("tracking by MLflow" "${curl_missing}")
 endif()
 find_package(LibArchive 3.4)
 if(NOT LibArchive_FOUND)

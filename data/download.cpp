@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/download.hpp"
 
-#include "base/version.hpp"
 #include "data/part_file.hpp"
-#include "data/url.hpp"
+#include "net/curl_handle.hpp"
+#include "net/url.hpp"
 
 #include <algorithm>
 #include <array>
@@ -70,20 +70,10 @@ std::optional<content_range> parse_content_range(std::string_view text) {
     return range;
 }
 
-// libcurl is set up once in a process; it is never torn down, as other threads may be in it.
-void initialise_curl() {
-    static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (once != CURLE_OK) throw environment_error("libcurl cannot be set up");
-}
-
 class transfer {
   public:
     transfer(const download_request& request, const work_listener& listener)
-        : request_(request), listener_(listener), part_(request.part, request.url) {
-        initialise_curl();
-        curl_.reset(curl_easy_init());
-        if (curl_ == nullptr) throw environment_error("libcurl cannot be set up");
-    }
+        : request_(request), listener_(listener), part_(request.part, request.url) {}
 
     void run() {
         if (part_.complete()) return;
@@ -96,7 +86,7 @@ class transfer {
             if (end.what == attempt_end::changed) {
                 if (++restarts > most_restarts) fail("the file on the server changes again and again");
                 listener_.note(name() + ": " + end.reason + ", it is begun anew");
-                part_.restart({.url = shown_url(request_.url)});
+                part_.restart({.url = net::shown_url(request_.url)});
                 continue;
             }
             fruitless = received_ >= progress_bytes ? 1 : fruitless + 1;
@@ -120,10 +110,10 @@ class transfer {
         std::chrono::milliseconds asked_wait{0};
     };
 
-    [[nodiscard]] std::string name() const { return file_name_of_url(request_.url); }
+    [[nodiscard]] std::string name() const { return net::file_name_of_url(request_.url); }
 
     [[noreturn]] void fail(const std::string& reason) const {
-        throw download_error(shown_url(request_.url) + ": " + reason);
+        throw download_error(net::shown_url(request_.url) + ": " + reason);
     }
 
     void sleep(std::chrono::milliseconds wait) const {
@@ -133,58 +123,34 @@ class transfer {
         }
     }
 
-    template <class Value> void set(CURLoption option, Value value) {
-        if (const CURLcode code = curl_easy_setopt(curl_.get(), option, value); code != CURLE_OK)
-            fail(curl_easy_strerror(code)); // of the URL alone, the rest is constant
-    }
-
-    void set_file_from_environment(CURLoption option, std::initializer_list<const char*> variables) {
-        for (const char* variable : variables)
-            if (const char* file = std::getenv(variable); file != nullptr && *file != '\0')
-                return set(option, file);
-    }
-
     attempt_end attempt() {
-        struct header_list {
-            curl_slist* list = nullptr;
-            ~header_list() { curl_slist_free_all(list); }
-            void add(const std::string& line) { list = curl_slist_append(list, line.c_str()); }
-        } headers;
+        net::curl_headers headers;
         asked_from_ = part_.origin().validator().empty() ? 0 : part_.size();
         if (asked_from_ > 0) {
             headers.add("Range: bytes=" + std::to_string(asked_from_) + "-");
             headers.add("If-Range: " + part_.origin().validator());
         }
-        error_text_.fill('\0');
         received_ = 0;
         judged_ = false;
         verdict_.reset();
-        const bool from_https = lower(request_.url.substr(0, 6)) == "https:";
-        curl_easy_reset(curl_.get());
-        set(CURLOPT_URL, request_.url.c_str());
-        set(CURLOPT_PROTOCOLS_STR, "http,https");
-        set(CURLOPT_REDIR_PROTOCOLS_STR, from_https ? "https" : "http,https");
-        set(CURLOPT_FOLLOWLOCATION, 1L);
-        set(CURLOPT_MAXREDIRS, redirects);
-        set(CURLOPT_NOSIGNAL, 1L);
-        set(CURLOPT_USERAGENT, ("petnet/" + version()).c_str());
-        set(CURLOPT_HTTPHEADER, headers.list);
-        set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request_.patience.connect.count()));
-        set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
-        set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request_.patience.stall.count()));
-        set(CURLOPT_ERRORBUFFER, error_text_.data());
-        // What the curl tool reads and the library does not.
-        set_file_from_environment(CURLOPT_CAINFO, {"CURL_CA_BUNDLE", "SSL_CERT_FILE"});
-        set_file_from_environment(CURLOPT_CAPATH, {"SSL_CERT_DIR"});
-        set(CURLOPT_WRITEFUNCTION, &transfer::on_bytes);
-        set(CURLOPT_WRITEDATA, this);
-        set(CURLOPT_NOPROGRESS, 0L);
-        set(CURLOPT_XFERINFOFUNCTION, &transfer::on_progress);
-        set(CURLOPT_XFERINFODATA, this);
-        const CURLcode code = curl_easy_perform(curl_.get());
-        curl_off_t connect_time = 0;
-        curl_easy_getinfo(curl_.get(), CURLINFO_CONNECT_TIME_T, &connect_time);
-        ever_connected_ = ever_connected_ || connect_time > 0;
+        try {
+            curl_.prepare(request_.url);
+            curl_.set(CURLOPT_FOLLOWLOCATION, 1L);
+            curl_.set(CURLOPT_MAXREDIRS, redirects);
+            curl_.set(CURLOPT_HTTPHEADER, headers.get());
+            curl_.set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request_.patience.connect.count()));
+            curl_.set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
+            curl_.set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request_.patience.stall.count()));
+            curl_.set(CURLOPT_WRITEFUNCTION, &transfer::on_bytes);
+            curl_.set(CURLOPT_WRITEDATA, this);
+            curl_.set(CURLOPT_NOPROGRESS, 0L);
+            curl_.set(CURLOPT_XFERINFOFUNCTION, &transfer::on_progress);
+            curl_.set(CURLOPT_XFERINFODATA, this);
+        } catch (const net::curl_error& problem) {
+            fail(problem.what());
+        }
+        const CURLcode code = curl_.perform();
+        ever_connected_ = ever_connected_ || curl_.info<curl_off_t>(CURLINFO_CONNECT_TIME_T) > 0;
         if (failure_) std::rethrow_exception(failure_);
         return judge_end(code);
     }
@@ -194,20 +160,10 @@ class transfer {
         if (answered && !judged_) judge_answer(); // an answer without a single byte
         if (verdict_) return *verdict_;
         if (code != CURLE_OK)
-            return {is_final(code) ? attempt_end::refused : attempt_end::again, text_of(code)};
+            return {net::is_final(code) ? attempt_end::refused : attempt_end::again, text_of(code)};
         if (part_.origin().bytes > part_.size())
             return {attempt_end::again, "the server sent less than it promised"};
         return {attempt_end::done};
-    }
-
-    // Whether the same would come of another attempt.
-    static bool is_final(CURLcode code) {
-        constexpr std::array codes{CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT,
-                                   CURLE_TOO_MANY_REDIRECTS,   CURLE_PEER_FAILED_VERIFICATION,
-                                   CURLE_SSL_CACERT_BADFILE,   CURLE_SSL_CERTPROBLEM,
-                                   CURLE_SSL_CIPHER,           CURLE_SSL_ISSUER_ERROR,
-                                   CURLE_OUT_OF_MEMORY,        CURLE_FAILED_INIT};
-        return std::ranges::find(codes, code) != codes.end();
     }
 
     [[nodiscard]] std::string text_of(CURLcode code) const {
@@ -215,24 +171,13 @@ class transfer {
             return "it leads to an address that is neither http nor https, or from https to http";
         if (code == CURLE_TOO_MANY_REDIRECTS)
             return "it is redirected more than " + std::to_string(redirects) + " times";
-        if (code == CURLE_PARTIAL_FILE) return "the connection ended too early";
-        std::string text = error_text_[0] != '\0' ? error_text_.data() : curl_easy_strerror(code);
-        std::ranges::replace_if(
-            text, [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
-        return text;
-    }
-
-    [[nodiscard]] std::string header(const char* which) const {
-        curl_header* found = nullptr;
-        return curl_easy_header(curl_.get(), which, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value
-                                                                                              : "";
+        return curl_.text_of(code);
     }
 
     // With the head of the answer there: from where on its bytes count, or why they do not (verdict_).
     void judge_answer() {
         judged_ = true;
-        long status = 0;
-        curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
+        const auto status = curl_.info<long>(CURLINFO_RESPONSE_CODE);
         if (status == http_ok)
             judge_whole();
         else if (status == http_partial && asked_from_ > 0)
@@ -244,20 +189,20 @@ class transfer {
     }
 
     void judge_whole() {
-        curl_off_t length = -1;
-        curl_easy_getinfo(curl_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+        const auto length = curl_.info<curl_off_t>(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
         const auto bytes = static_cast<std::uint64_t>(std::max<curl_off_t>(length, 0));
-        if (lower(header("Content-Type")).starts_with("text/html")) return refuse_html();
+        if (lower(curl_.header("Content-Type")).starts_with("text/html")) return refuse_html();
         if (bytes > request_.most_bytes) return refuse_size(bytes);
         if (part_.size() > 0 && asked_from_ > 0)
             listener_.note(name() + ": the server sends it from its beginning again");
-        part_.restart({shown_url(request_.url), header("ETag"), header("Last-Modified"), bytes});
+        part_.restart(
+            {net::shown_url(request_.url), curl_.header("ETag"), curl_.header("Last-Modified"), bytes});
     }
 
     void judge_rest() {
         const part_origin& origin = part_.origin();
-        const std::string etag = header("ETag"), date = header("Last-Modified");
-        const auto range = parse_content_range(header("Content-Range"));
+        const std::string etag = curl_.header("ETag"), date = curl_.header("Last-Modified");
+        const auto range = parse_content_range(curl_.header("Content-Range"));
         const bool same = range && range->first == asked_from_ &&
                           (range->total == 0 || origin.bytes == 0 || range->total == origin.bytes) &&
                           (etag.empty() || etag == origin.etag) &&
@@ -266,8 +211,7 @@ class transfer {
     }
 
     void judge_refusal(long status) {
-        curl_off_t seconds = 0;
-        curl_easy_getinfo(curl_.get(), CURLINFO_RETRY_AFTER, &seconds);
+        const auto seconds = curl_.info<curl_off_t>(CURLINFO_RETRY_AFTER);
         const bool passing = status == http_timeout || status == http_too_many_requests || status >= 500;
         verdict_ = {passing ? attempt_end::again : attempt_end::refused,
                     "the server answers " + std::to_string(status) +
@@ -296,7 +240,7 @@ class transfer {
             whole > 0 && part_.size() + bytes.size() > whole)
             verdict_ = {attempt_end::changed, "the server sends more than the file has"};
         if (verdict_) return false;
-        if (!std::exchange(told_, true)) listener_.note("downloading " + shown_url(request_.url));
+        if (!std::exchange(told_, true)) listener_.note("downloading " + net::shown_url(request_.url));
         part_.append(bytes);
         received_ += bytes.size();
         return true;
@@ -330,23 +274,17 @@ class transfer {
     void report() {
         if (clock::now() - reported_ < report_interval || part_.size() == 0) return;
         reported_ = clock::now();
-        curl_off_t speed = 0;
-        curl_easy_getinfo(curl_.get(), CURLINFO_SPEED_DOWNLOAD_T, &speed);
-        listener_.progress({.what = "downloading " + name(),
-                            .done = part_.size(),
-                            .total = part_.origin().bytes,
-                            .per_second = static_cast<double>(speed)});
+        listener_.progress(
+            {.what = "downloading " + name(),
+             .done = part_.size(),
+             .total = part_.origin().bytes,
+             .per_second = static_cast<double>(curl_.info<curl_off_t>(CURLINFO_SPEED_DOWNLOAD_T))});
     }
-
-    struct curl_deleter {
-        void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-    };
 
     const download_request& request_;
     const work_listener& listener_;
     part_file part_;
-    std::unique_ptr<CURL, curl_deleter> curl_;
-    std::array<char, CURL_ERROR_SIZE> error_text_{};
+    net::curl_handle curl_;
     // Of the attempt that runs:
     std::uint64_t asked_from_ = 0, received_ = 0;
     bool judged_ = false;

@@ -6,7 +6,7 @@
 #include "base/files.hpp"
 #include "data/part_file.hpp"
 #include "data/survey.hpp"
-#include "data/url.hpp"
+#include "net/url.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -72,8 +72,8 @@ verified_file verify(const fs::path& path, const fetch_source& source, const wor
     const mapped_file file(path);
     const std::uint64_t bytes = file.bytes().size();
     const auto refuse = [&](const std::string& what, const std::string& expected, const std::string& found) {
-        throw input_error(path.string() + " is damaged or another file than " + shown_url(source.url) + ": " +
-                          what + " " + expected + " was expected, it has " + found);
+        throw input_error(path.string() + " is damaged or another file than " + net::shown_url(source.url) +
+                          ": " + what + " " + expected + " was expected, it has " + found);
     };
     if (source.bytes > 0 && bytes != source.bytes)
         refuse("a size of", std::to_string(source.bytes) + " bytes", std::to_string(bytes));
@@ -96,8 +96,9 @@ void unpack(const verified_file& archive, const fetch_item& item, const fs::path
     make_folders(unfinished / "images");
     try {
         unpack_archive(archive.file, archive.source.inside, unfinished / "images", *item.unpacked, listener);
-        nlohmann::json record{
-            {"source", shown_url(archive.source.url)}, {"sha256", archive.sha256}, {"bytes", archive.bytes}};
+        nlohmann::json record{{"source", net::shown_url(archive.source.url)},
+                              {"sha256", archive.sha256},
+                              {"bytes", archive.bytes}};
         if (!archive.source.has_hash()) {
             const image_folder photographs = open_image_folder(unfinished);
             const std::size_t total = photographs.photos.size() + photographs.broken.size();
@@ -148,7 +149,7 @@ class fetching {
                 download_and_use(source);
                 discard_parts();
                 if (!reasons.empty())
-                    listener_.note("taken from " + shown_url(source.url) + ", as " + reasons);
+                    listener_.note("taken from " + net::shown_url(source.url) + ", as " + reasons);
                 return place_;
             } catch (const download_error& e) {
                 reasons += (reasons.empty() ? "" : "; ") + std::string(e.what());
@@ -167,7 +168,8 @@ class fetching {
     [[nodiscard]] std::vector<fetch_source> find_sources() const {
         const std::string mirror = mirror_of(item_, options_);
         if (mirror.empty()) return item_.sources;
-        const auto same = std::ranges::find(item_.sources, file_name_of_url(mirror), &fetch_source::file);
+        const auto same =
+            std::ranges::find(item_.sources, net::file_name_of_url(mirror), &fetch_source::file);
         fetch_source source = same == item_.sources.end() ? item_.sources.front() : *same;
         source.url = mirror;
         return {source};

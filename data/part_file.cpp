@@ -3,7 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
-#include "data/url.hpp"
+#include "net/url.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -51,7 +51,7 @@ part_file::part_file(fs::path file, const std::string& url)
     if (end < 0) cannot_write(errno);
     size_ = static_cast<std::uint64_t>(end);
     const bool too_long = origin_.bytes > 0 && size_ > origin_.bytes;
-    if (origin_.url != shown_url(url) || too_long) restart({.url = shown_url(url)});
+    if (origin_.url != net::shown_url(url) || too_long) restart({.url = net::shown_url(url)});
 }
 
 void part_file::restart(part_origin origin) {

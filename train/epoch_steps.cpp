@@ -6,6 +6,7 @@
 
 #include <array>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace petnet::train {
@@ -84,6 +85,10 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         under_way = !device.reached(step.done);
         if (!under_way) finish(step);
         stopped = hooks.stop_requested();
+        if (!stopped && hooks.save_due && hooks.save_due()) {
+            if (std::exchange(under_way, false)) finish(step);
+            hooks.save();
+        }
     }
     if (under_way) finish(steps[current ^ 1U]);
     return {stopped, loader.seconds_waited()};

@@ -28,6 +28,9 @@ struct step_hooks {
     std::function<void()> begin;                      // a step's batch is there
     std::function<void(const finished_step&)> finish; // in the order of the steps, each at most one step late
     std::function<bool()> stop_requested;             // asked after each step was started
+    // Where that holds then, all steps that were started are finished and `save` is called. May be empty.
+    std::function<bool()> save_due{};
+    std::function<void()> save{};
 };
 
 struct epoch_outcome {

@@ -56,7 +56,7 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             epoch_report report{.epoch = run_epoch, .phase = phase.kind};
             if (!train_epoch(position, plans->training, run_epoch, calls, report) ||
                 !validate(plans->evaluation, calls, report)) {
-                calls.checkpoint(position, false);
+                calls.checkpoint(position, checkpoint_reason::stop);
                 return false;
             }
             report.train_loss = position.train_loss.value();
@@ -64,10 +64,11 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             listener_.on_epoch(report);
             ++position.epoch;
             position.step_in_epoch = 0;
-            if (position.epoch < phase.epochs) calls.checkpoint(position, true);
+            if (position.epoch < phase.epochs) calls.checkpoint(position, checkpoint_reason::epoch_ended);
         }
         position = {.phase = i + 1, .step = position.step};
-        if (position.phase < static_cast<std::int64_t>(phases_.size())) calls.checkpoint(position, true);
+        if (position.phase < static_cast<std::int64_t>(phases_.size()))
+            calls.checkpoint(position, checkpoint_reason::epoch_ended);
     }
     return true;
 }
@@ -99,11 +100,14 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
              .seconds_left = per_step * static_cast<double>(steps_per_epoch_ - position.step_in_epoch)});
         step_watch = {};
     };
-    const epoch_outcome outcome = run_epoch_steps(setup_, plan, run_epoch, first_step,
-                                                  {.settings = settings,
-                                                   .begin = [&] { listener_.on_step_begin(); },
-                                                   .finish = finish,
-                                                   .stop_requested = calls.stop_requested});
+    const epoch_outcome outcome =
+        run_epoch_steps(setup_, plan, run_epoch, first_step,
+                        {.settings = settings,
+                         .begin = [&] { listener_.on_step_begin(); },
+                         .finish = finish,
+                         .stop_requested = calls.stop_requested,
+                         .save_due = calls.checkpoint_due,
+                         .save = [&] { calls.checkpoint(position, checkpoint_reason::due); }});
     report.seconds_waited = outcome.seconds_waited;
     return !outcome.stopped;
 }

@@ -22,6 +22,8 @@ struct training_position {
     smoothed_loss train_loss;       // of the phase
 };
 
+enum class checkpoint_reason { epoch_ended, due, stop };
+
 class fine_tuner {
   public:
     // Errors as of steps_per_epoch.
@@ -29,8 +31,10 @@ class fine_tuner {
 
     struct hooks {
         std::function<bool()> stop_requested; // asked after each step and each validation batch
-        // At a stop, and at the end of every epoch but the last, after which the run ends.
-        std::function<void(const training_position&, bool end_of_epoch)> checkpoint;
+        // At a stop, and at the end of every epoch but the last, after which the run ends; and after a step
+        // where `checkpoint_due` holds, which may be empty.
+        std::function<void(const training_position&, checkpoint_reason)> checkpoint;
+        std::function<bool()> checkpoint_due{};
     };
 
     // Continues from `position` (a new one starts at the beginning) to the end, or until a stop is requested:

@@ -2,12 +2,12 @@
 // metrics.jsonl: one object a step and one an epoch, as interface.md lists them.
 #pragma once
 
+#include "base/append_file.hpp"
 #include "train/observer.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
 
 namespace petnet::train {
 
@@ -17,29 +17,20 @@ class metrics_log final : public observer {
     // environment_error where it cannot be opened. What later cannot be written is kept in memory and tried
     // again with each line, and `warned` is told so once: a full disk must not end a training.
     metrics_log(std::filesystem::path file, std::uint64_t keep_bytes, observer& warned);
-    ~metrics_log() override;
-    metrics_log(const metrics_log&) = delete; // owns a descriptor
-    metrics_log& operator=(const metrics_log&) = delete;
 
     void on_step(const step_report& step) override;
     void on_epoch(const epoch_report& epoch) override;
 
     // Of all lines so far, those that wait to be written included.
-    [[nodiscard]] std::uint64_t bytes() const { return written_ + pending_.size(); }
+    [[nodiscard]] std::uint64_t bytes() const { return file_.bytes(); }
     // environment_error where lines still cannot be written.
     void finish();
 
   private:
     void line(const nlohmann::json& object);
-    // Writes what waits; the system's reason where that fails.
-    int write_pending();
 
-    std::filesystem::path path_;
+    append_file file_;
     observer& warned_;
-    int descriptor_ = -1;
-    std::uint64_t written_ = 0;
-    std::string pending_;
-    bool failing_ = false;
 };
 
 } // namespace petnet::train

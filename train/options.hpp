@@ -29,7 +29,9 @@ struct train_options {
     bool exif = false;                         // photographs are turned by their EXIF orientation
     std::optional<std::uint64_t> cache_memory; // bytes; nothing: half of what the process may use
     std::filesystem::path output = "outputs";
-    std::string resume = "auto"; // "auto", "never" or a checkpoint file
+    std::string resume = "auto";   // "auto", "never" or a checkpoint file
+    double checkpoint_minutes = 5; // between checkpoints within an epoch; 0: none there
+    std::string logs;              // folder for TensorBoard's events; empty: `logs` beside output; "none"
 };
 
 } // namespace petnet::train

@@ -3,8 +3,10 @@
 
 #include "base/errors.hpp"
 #include "base/version.hpp"
+#include "train/autolog.hpp"
 #include "train/run_folder.hpp"
 #include "train/run_identity.hpp"
+#include "train/run_tracking.hpp"
 #include "train/training_inputs.hpp"
 #include "train/training_session.hpp"
 
@@ -27,6 +29,7 @@ void check_schedule(const train_options& options) {
     require(options.epochs >= 0 && options.freeze_epochs >= 0,
             "--epochs and --freeze-epochs must not be negative");
     require(options.lr > 0 && options.lr < 100, "--lr must be above 0 and below 100");
+    require(options.checkpoint_minutes >= 0, "--checkpoint-minutes must not be negative");
     constexpr std::int64_t most_epochs = 1'000'000; // their steps can be counted in 64 bits
     require(options.epochs <= most_epochs && options.freeze_epochs <= most_epochs,
             "--epochs and --freeze-epochs must not exceed 1000000");
@@ -47,15 +50,14 @@ json shortest(std::span<const float> values) {
 
 } // namespace
 
-run_result run_training(const train_options& options, run_observer& listener,
-                        const std::function<bool()>& stop_requested) {
+run_result run_training(const train_options& options, run_observer& listener, const run_requests& requests) {
     const auto start = std::chrono::steady_clock::now();
     check_schedule(options);
     // All that can be refused is refused before the output folder is touched.
     const data::work_listener fetching{
         .on_progress = [&](const data::work_progress& progress) { listener.on_fetch(progress); },
         .on_note = [&](const std::string& line) { listener.on_fetch_note(line); },
-        .stop_requested = stop_requested};
+        .stop_requested = requests.stop};
     const training_inputs inputs =
         load_inputs(options, fetching, [&](const std::string& line) { listener.on_warning(line); });
 
@@ -87,10 +89,23 @@ run_result run_training(const train_options& options, run_observer& listener,
     for (const std::size_t index : inputs.split.valid)
         validation_names.push_back(inputs.photos->folder().photos[index].name);
 
+    const std::vector<training_phase> phases =
+        fine_tune_phases(options.epochs, options.lr, options.freeze_epochs);
+    run_tracking tracking(make_sinks(options, output, listener),
+                          {.name = run_name(output),
+                           .identity = output.identity(),
+                           .parameters = autolog_parameters(options, phases),
+                           .tags = {{"petnet.version", version()},
+                                    {"petnet.device", summary.device},
+                                    {"petnet.precision", summary.precision},
+                                    {"petnet.weights", inputs.weights_hash}}},
+                          phases, listener);
     training_session session(
         {.setup = setup_of(inputs),
-         .phases = fine_tune_phases(options.epochs, options.lr, options.freeze_epochs),
+         .phases = phases,
          .output = output,
+         .tracking = tracking,
+         .between_checkpoints = std::chrono::duration<double>(60 * options.checkpoint_minutes),
          .model_metadata = {{"format", "pt"}, // what PyTorch's loaders expect of safetensors
                             {"classes", json(inputs.labels.class_names).dump()},
                             {"size", std::to_string(options.size)},
@@ -105,7 +120,7 @@ run_result run_training(const train_options& options, run_observer& listener,
          .validation_names = std::move(validation_names),
          .start = start},
         std::move(record), listener);
-    return session.run(std::move(summary), stop_requested);
+    return session.run(std::move(summary), requests);
 }
 
 } // namespace petnet::train

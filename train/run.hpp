@@ -39,9 +39,15 @@ struct run_result {
     std::filesystem::path model;
 };
 
-// Errors as in base/errors.hpp. `stop_requested` is asked after every step; data::work_stopped where it holds
-// before the first, while photographs or weights are fetched.
+// Asked after every step.
+struct run_requests {
+    std::function<bool()> stop;
+    std::function<bool()> checkpoint{}; // one is saved now, and the training goes on; may be empty
+};
+
+// Errors as in base/errors.hpp; data::work_stopped where a stop is asked for before the first step, while
+// photographs or weights are fetched.
 [[nodiscard]] run_result run_training(const train_options& options, run_observer& listener,
-                                      const std::function<bool()>& stop_requested);
+                                      const run_requests& requests);
 
 } // namespace petnet::train

@@ -49,7 +49,8 @@ void remove_temporaries(const fs::path& folder) {
         if (mark == std::string::npos || mark + 4 == name.size()) continue;
         const std::string file = name.substr(0, mark);
         const bool numbered = name.find_first_not_of("0123456789", mark + 4) == std::string::npos;
-        if (numbered && (is_run_entry(file) || file == "state.safetensors")) found.push_back(entry.path());
+        if (numbered && (is_run_entry(file) || file == "state.safetensors" || file == "mlflow_run.json"))
+            found.push_back(entry.path());
     }
     for (const fs::path& file : found) fs::remove(file, error);
 }

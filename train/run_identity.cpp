@@ -36,14 +36,18 @@ nlohmann::json options_json(const train_options& o) {
             {"threads", o.threads},
             {"max_bad_images", o.max_bad_images},
             {"exif", o.exif},
-            {"output", o.output.string()}};
+            {"output", o.output.string()},
+            {"checkpoint_minutes", o.checkpoint_minutes},
+            {"logs", o.logs}};
 }
 
 std::string identity_of(const train_options& options, const std::string& precision,
                         const std::string& weights, const data::image_folder& folder,
                         const data::photo_split& split) {
     nlohmann::json deciding = options_json(options);
-    for (const char* free : {"data", "weights", "valid_list", "threads", "output"}) deciding.erase(free);
+    for (const char* free :
+         {"data", "weights", "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
+        deciding.erase(free);
     deciding["precision"] = precision;
     std::string validation;
     for (const std::size_t index : split.valid) validation += folder.photos[index].name + "\n";

@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 #include "model/model_file.hpp"
 #include "train/metrics_log.hpp"
+#include "train/run_tracking.hpp"
 
 #include <array>
 #include <ctime>
@@ -19,7 +20,7 @@ using nlohmann::json;
 // Hands each report to several listeners.
 class observers final : public observer {
   public:
-    observers(observer& first, observer& second, observer& third) : all_{&first, &second, &third} {}
+    explicit observers(const std::array<observer*, 4>& all) : all_(all) {}
     void on_phase(const training_phase& phase) override { tell(&observer::on_phase, phase); }
     void on_step_begin() override { tell(&observer::on_step_begin); }
     void on_step(const step_report& step) override { tell(&observer::on_step, step); }
@@ -34,7 +35,7 @@ class observers final : public observer {
     void tell(void (observer::*what)(Parameters...), const Arguments&... arguments) {
         for (observer* each : all_) (each->*what)(arguments...);
     }
-    std::array<observer*, 3> all_;
+    std::array<observer*, 4> all_;
 };
 
 std::string now_utc() {
@@ -95,22 +96,18 @@ double training_session::seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - parts_.start).count();
 }
 
-run_result training_session::run(run_summary summary, const std::function<bool()>& stop_requested) {
+run_result training_session::run(run_summary summary, const run_requests& requests) {
     parts_.output.write_run(record_); // first: a restart knows by it whose folder this is
     try {
-        return train(std::move(summary), stop_requested);
+        return train(std::move(summary), requests);
     } catch (const std::exception& problem) {
-        record_["error"] = problem.what();
-        finish_record("failed");
-        try {
-            parts_.output.write_run(record_);
-        } catch (const error&) { // the disk may be what failed: the first error is the one to tell
-        }
+        record_failure(problem.what());
+        parts_.tracking.end(tracking::ending::failed, parts_.output, requests.stop);
         throw;
     }
 }
 
-run_result training_session::train(run_summary summary, const std::function<bool()>& stop_requested) {
+run_result training_session::train(run_summary summary, const run_requests& requests) {
     summary.epochs = epochs_of(parts_.phases);
     std::uint64_t metrics_bytes = 0;
     if (parts_.output.resumed()) metrics_bytes = parts_.output.resumed()->info.metrics_bytes;
@@ -118,16 +115,20 @@ run_result training_session::train(run_summary summary, const std::function<bool
     metrics_ = std::make_unique<metrics_log>(parts_.output.metrics_file(), metrics_bytes, listener_);
     parts_.output.write_valid_list(parts_.validation_names);
     listener_.on_start(summary);
+    parts_.tracking.start(position.step);
 
     first_step_clock clock(*this);
-    observers all(clock, *metrics_, listener_);
+    observers all({&clock, metrics_.get(), &parts_.tracking, &listener_});
     fine_tuner tuner(parts_.setup, parts_.phases, all);
+    saved_at_ = std::chrono::steady_clock::now();
     const bool finished = tuner.run(
-        position, {[&] {
-                       tell_failed_checkpoint();
-                       return stop_requested();
-                   },
-                   [&](const training_position& at, bool end_of_epoch) { save(at, end_of_epoch); }});
+        position, {.stop_requested =
+                       [&] {
+                           tell_failed_checkpoint();
+                           return requests.stop();
+                       },
+                   .checkpoint = [&](const training_position& at, checkpoint_reason why) { save(at, why); },
+                   .checkpoint_due = [&] { return is_checkpoint_due(requests); }});
     checkpoints_.wait();
     tell_failed_checkpoint();
     tell_broken();
@@ -137,6 +138,8 @@ run_result training_session::train(run_summary summary, const std::function<bool
     finish_record(finished ? "finished" : "interrupted");
     if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
     parts_.output.write_run(record_);
+    parts_.tracking.end(finished ? tracking::ending::finished : tracking::ending::stopped, parts_.output,
+                        requests.stop);
     if (finished) parts_.output.remove_checkpoint();
     return {finished, finished ? parts_.output.model_file() : fs::path()};
 }
@@ -184,13 +187,20 @@ void training_session::tell_failed_checkpoint() {
                              "the last checkpoint that could be written");
 }
 
-void training_session::save(const training_position& at, bool end_of_epoch) {
+bool training_session::is_checkpoint_due(const run_requests& requests) const {
+    const bool asked = requests.checkpoint && requests.checkpoint();
+    return asked || (parts_.between_checkpoints.count() > 0 &&
+                     std::chrono::steady_clock::now() - saved_at_ > parts_.between_checkpoints);
+}
+
+void training_session::save(const training_position& at, checkpoint_reason why) {
     tell_broken();
     tell_cache_failure();
     checkpoints_.wait();
     tell_failed_checkpoint();
     checkpoints_.write(parts_.setup.parameters, {at, parts_.output.identity(), metrics_->bytes()});
-    if (end_of_epoch) return;
+    saved_at_ = std::chrono::steady_clock::now();
+    if (why != checkpoint_reason::stop) return;
     checkpoints_.wait(); // who asked for the stop is promised that it is there
     if (const auto reason = checkpoints_.take_failure())
         throw environment_error(*reason +
@@ -227,6 +237,15 @@ void training_session::write_model(const training_position& end) {
                  : ": the training is done, but its end could not be saved either; see that " + need +
                        " can be written there, then the same command continues from the last checkpoint that "
                        "could be written"));
+    }
+}
+
+void training_session::record_failure(const std::string& why) {
+    record_["error"] = why;
+    finish_record("failed");
+    try {
+        parts_.output.write_run(record_);
+    } catch (const error&) { // the disk may be what failed: the first error is the one to tell
     }
 }
 

@@ -19,11 +19,14 @@
 namespace petnet::train {
 
 class metrics_log;
+class run_tracking;
 
 struct session_setup {
     training_setup setup;
     std::vector<training_phase> phases;
     run_folder& output;
+    run_tracking& tracking;
+    std::chrono::duration<double> between_checkpoints; // within an epoch; 0: none there
     std::map<std::string, std::string> model_metadata;
     std::vector<std::string> validation_names;
     std::chrono::steady_clock::time_point start; // of the program's work
@@ -40,21 +43,23 @@ class training_session {
     // Errors as run_training's. A training is not lost to a disk that is full for a while: a checkpoint or a
     // line of the log that cannot be written is a warning. environment_error where a checkpoint cannot be
     // written when a stop is asked for, or the model at the end. An error that ends the run is in run.json.
-    [[nodiscard]] run_result run(run_summary summary, const std::function<bool()>& stop_requested);
+    [[nodiscard]] run_result run(run_summary summary, const run_requests& requests);
 
   private:
     class first_step_clock;
 
-    [[nodiscard]] run_result train(run_summary summary, const std::function<bool()>& stop_requested);
+    [[nodiscard]] run_result train(run_summary summary, const run_requests& requests);
     // Takes the state of the run that the folder continues; its place.
     [[nodiscard]] training_position restored(run_summary& summary);
     void tell_broken();
     void tell_cache_failure();
     void tell_failed_checkpoint();
-    void save(const training_position& at, bool end_of_epoch);
+    [[nodiscard]] bool is_checkpoint_due(const run_requests& requests) const;
+    void save(const training_position& at, checkpoint_reason why);
     void write_model(const training_position& end);
     [[nodiscard]] double seconds() const;
     void finish_record(const char* status);
+    void record_failure(const std::string& why);
 
     session_setup parts_;
     nlohmann::json record_;
@@ -64,6 +69,7 @@ class training_session {
     std::optional<double> seconds_to_first_step_;
     std::unique_ptr<metrics_log> metrics_;
     checkpoint_writer checkpoints_;
+    std::chrono::steady_clock::time_point saved_at_ = std::chrono::steady_clock::now();
 };
 
 } // namespace petnet::train

@@ -83,6 +83,28 @@ class work_folder : public ::testing::Test {
         return objects;
     }
 
+    // Every step and epoch once and in order, with the same numbers.
+    void expect_same_run(const std::string& output, const std::string& expected) const {
+        EXPECT_TRUE(model_of(output) == model_of(expected)) << "another model";
+        EXPECT_FALSE(model_of(expected).empty());
+        const std::vector<nlohmann::json> actual_log = metrics_of(output),
+                                          expected_log = metrics_of(expected);
+        ASSERT_EQ(actual_log.size(), expected_log.size());
+        for (std::size_t i = 0; i < actual_log.size(); ++i)
+            for (const char* key :
+                 {"step", "epoch", "phase", "loss", "lr", "mom", "train_loss", "valid_loss", "error_rate"})
+                EXPECT_EQ(actual_log[i].value(key, nlohmann::json()),
+                          expected_log[i].value(key, nlohmann::json()))
+                    << key << " in line " << i + 1;
+    }
+
+    [[nodiscard]] std::vector<std::string> temporaries() const {
+        std::vector<std::string> found;
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder()))
+            if (entry.path().string().find(".tmp") != std::string::npos) found.push_back(entry.path());
+        return found;
+    }
+
   private:
     fs::path folder_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same bits again: twice, after an interruption, after any number of kills.
-#include "base/random.hpp"
+// The same bits again: twice, and after a stop. After kills, and where a machine is taken away:
+// preemption_test.cpp.
 #include "model/weights/weight_file.hpp"
 #include "tests/app/folders.hpp"
 
@@ -13,21 +13,6 @@ namespace {
 
 class resume : public work_folder {
   protected:
-    // Every step and epoch once and in order, with the same numbers.
-    void expect_same_run(const std::string& output, const std::string& expected) const {
-        EXPECT_TRUE(model_of(output) == model_of(expected)) << "another model";
-        EXPECT_FALSE(model_of(expected).empty());
-        const std::vector<nlohmann::json> actual_log = metrics_of(output),
-                                          expected_log = metrics_of(expected);
-        ASSERT_EQ(actual_log.size(), expected_log.size());
-        for (std::size_t i = 0; i < actual_log.size(); ++i)
-            for (const char* key :
-                 {"step", "epoch", "phase", "loss", "lr", "mom", "train_loss", "valid_loss", "error_rate"})
-                EXPECT_EQ(actual_log[i].value(key, nlohmann::json()),
-                          expected_log[i].value(key, nlohmann::json()))
-                    << key << " in line " << i + 1;
-    }
-
     // Starts `words`, sends `signal` once the log has `lines` lines; whether it came in time.
     outcome interrupted(const arguments& words, const std::string& output, int signal,
                         std::size_t lines) const {
@@ -43,13 +28,6 @@ class resume : public work_folder {
         outcome result = running.end();
         EXPECT_LT(std::chrono::steady_clock::now() - sent, std::chrono::seconds(sanitized() ? 60 : 5));
         return result;
-    }
-
-    [[nodiscard]] std::vector<std::string> temporaries() const {
-        std::vector<std::string> found;
-        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder()))
-            if (entry.path().string().find(".tmp") != std::string::npos) found.push_back(entry.path());
-        return found;
     }
 };
 
@@ -124,35 +102,6 @@ TEST_F(resume, after_many_signals) {
     }
     EXPECT_GE(runs, 3);
     expect_same_run("o", "whole");
-}
-
-TEST_F(resume, after_ten_kills) {
-    const std::string data = photographs("d");
-    const arguments more{"--epochs", "4"};
-    const outcome whole = run(training(data, "whole", more));
-    ASSERT_EQ(whole.code, 0) << whole.err;
-    const arguments words = training(data, "o", more);
-    const petnet::random_key key = petnet::random_key(20).child("kill");
-    int kills = 0;
-    for (std::uint64_t i = 0; i < 10; ++i) {
-        program running(words);
-        const auto delay = std::chrono::duration<double>(key.uniform(i) * 0.7 * whole.seconds);
-        const auto due = std::chrono::steady_clock::now() + delay;
-        if (running.wait_until([&] { return std::chrono::steady_clock::now() > due; }))
-            running.signal(SIGKILL);
-        const outcome result = running.end();
-        ASSERT_TRUE(result.code == -SIGKILL || result.code == 0) << result.err;
-        if (result.code == 0) break;
-        ++kills;
-    }
-    EXPECT_GE(kills, 3) << "the delays are too long for this test";
-    if (!fs::exists(at("o/model.safetensors")) || record_of("o").at("status") != "finished") {
-        const outcome last = run(words);
-        ASSERT_EQ(last.code, 0) << last.err;
-    }
-    expect_same_run("o", "whole");
-    EXPECT_FALSE(fs::exists(at("o.1"))) << "an unfinished run was set aside";
-    EXPECT_TRUE(temporaries().empty()) << temporaries()[0];
 }
 
 TEST_F(resume, a_checkpoint_that_cannot_be_read_is_set_aside) {

@@ -3,7 +3,7 @@
 #include "data/download.hpp"
 
 #include "data/part_file.hpp"
-#include "data/url.hpp"
+#include "net/url.hpp"
 #include "tests/data/test_folder.hpp"
 #include "tests/support/http_server.hpp"
 
@@ -338,8 +338,8 @@ TEST_F(download, neither_shows_nor_writes_secrets) {
     notes_.emplace_back(reinterpret_cast<const char*>(origin.bytes().data()), origin.bytes().size());
     for (const std::string& text : notes_) EXPECT_EQ(text.find("hush"), std::string::npos) << text;
     EXPECT_EQ(server.requests()[0].target, "/file?signature=hush");
-    EXPECT_EQ(shown_url("https://h/a@b/c?x#y"), "https://h/a@b/c");
-    EXPECT_EQ(file_name_of_url("https://h/a/b.tgz?x/y"), "b.tgz");
+    EXPECT_EQ(net::shown_url("https://h/a@b/c?x#y"), "https://h/a@b/c");
+    EXPECT_EQ(net::file_name_of_url("https://h/a/b.tgz?x/y"), "b.tgz");
 }
 
 TEST_F(download, asks_the_proxy_that_the_environment_names) {

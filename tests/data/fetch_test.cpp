@@ -3,7 +3,7 @@
 // used.
 #include "data/fetch.hpp"
 
-#include "data/url.hpp"
+#include "net/url.hpp"
 #include "tests/data/test_folder.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/make_archive.hpp"
@@ -315,7 +315,8 @@ TEST(fetch_sources, are_complete) {
     }
     EXPECT_EQ(pets_item().name, "pets");
     for (const fetch_item& item : fetch_items())
-        for (const fetch_source& source : item.sources) EXPECT_EQ(source.file, file_name_of_url(source.url));
+        for (const fetch_source& source : item.sources)
+            EXPECT_EQ(source.file, net::file_name_of_url(source.url));
     // Without a hash of its own, a weight file lies under the name by which it is verified.
     EXPECT_EQ(resnet34_item().place, resnet34_item().sources[0].file);
 }

@@ -99,20 +99,32 @@ class connection final : public http_connection {
         static_cast<void>(socket_.close());
     }
 
+    // With the empty line behind it, and what of the body came along; empty where the other side left.
     [[nodiscard]] std::string read_head() {
         std::string head;
-        char buffer[4096];
-        while (usable_ && head.find("\r\n\r\n") == std::string::npos) {
-            const ssize_t got = session_ == nullptr ? ::recv(socket_.get(), buffer, sizeof buffer, 0)
-                                                    : SSL_read(session_.get(), buffer, sizeof buffer);
-            if (got <= 0) return {};
-            head.append(buffer, static_cast<std::size_t>(got));
-        }
+        while (head.find("\r\n\r\n") == std::string::npos)
+            if (!read_more(head)) return {};
         return head;
+    }
+    // Until `body` has `size` bytes; whether it came to that.
+    [[nodiscard]] bool read_body(std::string& body, std::size_t size) {
+        while (body.size() < size)
+            if (!read_more(body)) return false;
+        return true;
     }
     void leave() const { ::shutdown(socket_.get(), SHUT_RDWR); }
 
   private:
+    bool read_more(std::string& text) {
+        char buffer[1 << 16];
+        const int most = sizeof buffer;
+        const ssize_t got = !usable_              ? 0
+                            : session_ == nullptr ? ::recv(socket_.get(), buffer, most, 0)
+                                                  : SSL_read(session_.get(), buffer, most);
+        if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+        return got > 0;
+    }
+
     descriptor socket_;
     tls_session session_;
     bool usable_ = true;
@@ -120,6 +132,7 @@ class connection final : public http_connection {
 
 http_request parse(const std::string& head) {
     http_request request;
+    request.method = head.substr(0, head.find(' '));
     request.target = head.substr(head.find(' ') + 1);
     request.target.resize(request.target.find(' '));
     std::size_t at = head.find("\r\n") + 2;
@@ -209,6 +222,9 @@ struct http_server::state {
         }
         if (const std::string head = here.read_head(); !head.empty() && !ending) {
             http_request request = parse(head);
+            request.body = head.substr(head.find("\r\n\r\n") + 4);
+            const std::string size = request.header("content-length");
+            if (!size.empty() && !here.read_body(request.body, std::stoul(size))) request.body.clear();
             {
                 const std::lock_guard lock(mutex);
                 request.number = requests.size();

@@ -16,9 +16,10 @@
 namespace petnet::testing {
 
 struct http_request {
-    std::string target;                         // "/images.tar.gz"; all of the URL where a proxy is asked
+    std::string method, target;                 // "/images.tar.gz"; all of the URL where a proxy is asked
     std::map<std::string, std::string> headers; // names in lower case
-    std::size_t number = 0;                     // of the request, from 0
+    std::string body;
+    std::size_t number = 0; // of the request, from 0
 
     // The first byte that Range asks for; 0: it asks for all.
     [[nodiscard]] std::size_t from() const;

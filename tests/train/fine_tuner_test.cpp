@@ -40,7 +40,7 @@ class fine_tuning : public petnet::testing::plain_training {
         step_log log;
         fine_tuner tuner(setup_of(actual), phases, log);
         training_position position;
-        EXPECT_TRUE(tuner.run(position, {[] { return false; }, [](const auto&, bool) {}}));
+        EXPECT_TRUE(tuner.run(position, {[] { return false; }, [](const auto&, auto) {}}));
         std::vector<step_record> plain;
         std::int64_t run_epoch = 0;
         for (const training_phase& phase : phases) {

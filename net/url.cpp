@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "data/url.hpp"
+#include "net/url.hpp"
 
 #include <algorithm>
 
-namespace petnet::data {
+namespace petnet::net {
 
 std::string shown_url(std::string_view url) {
     url = url.substr(0, url.find_first_of("?#"));
@@ -20,4 +20,20 @@ std::string file_name_of_url(std::string_view url) {
     return shown.substr(shown.rfind('/') + 1);
 }
 
-} // namespace petnet::data
+std::string escaped_for_url(std::string_view text) {
+    constexpr std::string_view hexadecimal = "0123456789ABCDEF";
+    constexpr std::string_view unreserved = "-._~";
+    std::string result;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           unreserved.find(c) != std::string_view::npos;
+        if (plain)
+            result += c;
+        else
+            result += {'%', hexadecimal[byte >> 4U], hexadecimal[byte & 15U]};
+    }
+    return result;
+}
+
+} // namespace petnet::net

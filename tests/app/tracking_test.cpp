@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trackers that fail in every way: the training learns the same, ends in time and says so once.
+#include "tests/app/folders.hpp"
+#include "tests/support/fake_mlflow.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <sys/mount.h>
+
+using namespace petnet::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+class tracking : public work_folder {
+  protected:
+    static constexpr const char* secret = "a-token-that-nobody-may-see";
+
+    [[nodiscard]] static surroundings told_to(const std::string& uri) {
+        return {.environment = {{"MLFLOW_TRACKING_URI", uri},
+                                {"MLFLOW_TRACKING_TOKEN", secret},
+                                {"MLFLOW_HTTP_REQUEST_TIMEOUT", "1"},
+                                {"no_proxy", "127.0.0.1"}}};
+    }
+    [[nodiscard]] static std::size_t warnings(const outcome& result) {
+        std::size_t count = 0;
+        for (const std::string& line : lines_of(result.err)) count += line.starts_with("Warning: ") ? 1U : 0U;
+        return count;
+    }
+    // No token in anything that the run has printed or written.
+    void expect_no_secret(const outcome& result) const {
+        EXPECT_EQ((result.out + result.err).find(secret), std::string::npos);
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder()))
+            if (entry.is_regular_file() && !entry.is_symlink()) {
+                EXPECT_EQ(content_of(entry.path()).find(secret), std::string::npos) << entry.path();
+            }
+    }
+};
+
+TEST_F(tracking, a_run_is_told_as_fastai_tells_it) {
+    fake_mlflow server;
+    const outcome result = run(training(photographs("d"), "o", {"--epochs", "2"}), told_to(server.uri()));
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(warnings(result), 0U) << result.err;
+    const told_run run = server.only_run();
+    EXPECT_EQ(run.status, "FINISHED");
+    EXPECT_EQ(run.name, "o");
+    for (const char* name : {"epochs", "base_lr", "freeze_epochs", "lr_mult", "pct_start", "frozen_idx",
+                             "freeze_opt_func", "freeze_lr_max", "freeze_wd", "opt_func", "lr_init",
+                             "mom_final", "sqr_mom", "eps", "input_size", "num_layers", "seed", "batch_size"})
+        EXPECT_TRUE(run.parameters.contains(name)) << name;
+    EXPECT_EQ(run.parameters.at("lr_max"), "[1.e-05 1.e-04 1.e-03]");
+    EXPECT_EQ(run.parameters.at("freeze_wd"), "[0.01, 0.01, 0.01]");
+    std::vector<nlohmann::json> epochs;
+    for (const nlohmann::json& line : metrics_of("o"))
+        if (!line.contains("step")) epochs.push_back(line);
+    ASSERT_EQ(epochs.size(), 3U);
+    for (const char* name : {"train_loss", "valid_loss", "error_rate"}) {
+        std::size_t seen = 0;
+        for (const told_metric& each : run.metrics)
+            if (each.name == name) {
+                EXPECT_EQ(each.step, static_cast<std::int64_t>(seen));
+                EXPECT_EQ(each.value, epochs.at(seen++).at(name)) << name;
+            }
+        EXPECT_EQ(seen, 3U) << name;
+    }
+    EXPECT_TRUE(run.artifacts.at("model/model.safetensors") == model_of("o"));
+    EXPECT_EQ(run.artifacts.at("run.json"), content_of(at("o/run.json")));
+    EXPECT_TRUE(run.artifacts.contains("freeze_lr.svg"));
+    EXPECT_FALSE(fs::exists(at("o/checkpoint")));
+    EXPECT_EQ(std::distance(fs::directory_iterator(at("logs/o")), {}), 1);
+    expect_no_secret(result);
+}
+
+TEST_F(tracking, an_interrupted_run_goes_on_in_the_same_run) {
+    fake_mlflow server;
+    const std::string data = photographs("d");
+    const arguments words = training(data, "o", {"--epochs", "3"});
+    {
+        program running(words, told_to(server.uri()));
+        ASSERT_TRUE(
+            running.wait_until([&] { return lines_of(content_of(at("o/metrics.jsonl"))).size() >= 6; }));
+        running.signal(SIGTERM);
+        ASSERT_EQ(running.end().code, 143);
+    }
+    EXPECT_EQ(server.only_run().status, "KILLED");
+    const outcome result = run(words, told_to(server.uri()));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const told_run run = server.only_run();
+    EXPECT_EQ(run.status, "FINISHED");
+    std::int64_t epochs = 0;
+    for (const told_metric& each : run.metrics)
+        if (each.name == "error_rate") {
+            EXPECT_EQ(each.step, epochs++);
+        }
+    EXPECT_EQ(epochs, 4);
+}
+
+TEST_F(tracking, of_a_failing_server_changes_no_bit) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "whole")).code, 0);
+    struct failing {
+        const char* how;
+        std::size_t warnings;
+        fake_mlflow::fault fault;
+    };
+    std::atomic<int> requests = 0;
+    const auto when = [&](bool (*fails)(int), void (*how)(http_connection&)) -> fake_mlflow::fault {
+        return [&requests, fails, how](const http_request&, http_connection& connection) {
+            const bool now = fails(requests++);
+            if (now) how(connection);
+            return now;
+        };
+    };
+    const auto reset = [](http_connection& connection) { connection.reset(); };
+    const auto error = [](http_connection& connection) {
+        send_answer(connection, "500 Internal Server Error");
+    };
+    const auto hang = [](http_connection& connection) { connection.stall(60s); };
+    for (const failing& each :
+         std::vector<failing>{{"away_at_first", 1, when([](int number) { return number < 1; }, reset)},
+                              {"dies_midway", 2, when([](int number) { return number >= 2; }, reset)},
+                              {"errors", 2, when([](int) { return true; }, error)},
+                              {"hangs", 2, when([](int) { return true; }, hang)}}) {
+        requests = 0;
+        fake_mlflow server(each.fault);
+        const outcome result = run(training(data, each.how), told_to(server.uri()));
+        EXPECT_EQ(result.code, 0) << each.how << result.err;
+        EXPECT_EQ(warnings(result), each.warnings) << each.how << "\n" << result.err;
+        expect_same_run(each.how, "whole");
+    }
+}
+
+TEST_F(tracking, of_a_hanging_server_delays_no_stop) {
+    fake_mlflow server([](const http_request&, http_connection& connection) {
+        connection.stall(60s);
+        return true;
+    });
+    surroundings where = told_to(server.uri());
+    where.environment.erase("MLFLOW_HTTP_REQUEST_TIMEOUT"); // two minutes then
+    program running(training(photographs("d"), "o", {"--epochs", "50"}), where);
+    ASSERT_TRUE(running.wait_until([&] { return lines_of(content_of(at("o/metrics.jsonl"))).size() >= 6; }));
+    const auto asked = std::chrono::steady_clock::now();
+    running.signal(SIGTERM);
+    const outcome result = running.end();
+    EXPECT_EQ(result.code, 143) << result.err;
+    EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(sanitized() ? 60 : 20));
+    EXPECT_TRUE(fs::exists(at("o/checkpoint/state.safetensors")));
+}
+
+TEST_F(tracking, where_it_cannot_be_is_a_warning) {
+    const std::string data = photographs("d", 8);
+    write("file", "");
+    const outcome no_folder = run(training(data, "o", {"--epochs", "0", "--logs", at("file")}));
+    EXPECT_EQ(no_folder.code, 0) << no_folder.err;
+    EXPECT_EQ(warnings(no_folder), 1U) << no_folder.err;
+    EXPECT_NE(no_folder.err.find("no charts for TensorBoard"), std::string::npos) << no_folder.err;
+
+    const outcome no_server =
+        run(training(data, "p", {"--epochs", "0", "--logs", "none"}), told_to("file:///tmp/mlruns"));
+    EXPECT_EQ(no_server.code, 0) << no_server.err;
+    EXPECT_EQ(warnings(no_server), 1U) << no_server.err;
+    EXPECT_NE(no_server.err.find("MLFLOW_TRACKING_URI is no address"), std::string::npos) << no_server.err;
+    EXPECT_FALSE(fs::exists(at("logs")));
+}
+
+TEST_F(tracking, on_a_full_disk_is_a_warning) {
+    const std::string data = photographs("d");
+    ASSERT_EQ(run(training(data, "whole", {"--logs", at("charts")})).code, 0);
+    fs::create_directories(at("logs"));
+    if (::mount("petnet-test", at("logs").c_str(), "tmpfs", 0, "size=64k") != 0)
+        GTEST_SKIP() << "only root can mount a small file system";
+    write("logs/filler", std::string(100'000, 'x')); // as much of it as there is room for
+    const outcome result = run(training(data, "o"));
+    ::umount(at("logs").c_str());
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(warnings(result), 1U) << result.err;
+    expect_same_run("o", "whole");
+}
+
+TEST_F(tracking, one_process_of_several_speaks) {
+    fake_mlflow server;
+    surroundings where = told_to(server.uri());
+    where.environment["RANK"] = "1";
+    ASSERT_EQ(run(training(photographs("d", 8), "o", {"--epochs", "0"}), where).code, 0);
+    EXPECT_TRUE(server.requests().empty());
+    EXPECT_FALSE(fs::exists(at("logs")));
+}
+
+} // namespace
