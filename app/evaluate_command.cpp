@@ -6,10 +6,13 @@
 #include "app/progress_bar.hpp"
 #include "app/stop_signal.hpp"
 #include "base/errors.hpp"
+#include "base/files.hpp"
+#include "base/version.hpp"
 #include "data/labels.hpp"
 #include "data/split.hpp"
 #include "infer/photo_answers.hpp"
 #include "report/evaluation.hpp"
+#include "report/report_page.hpp"
 #include "train/places.hpp"
 
 #include <algorithm>
@@ -30,7 +33,7 @@ using json = nlohmann::ordered_json;
 
 struct evaluate_arguments {
     inference_options options;
-    fs::path data, valid_list;
+    fs::path data, valid_list, report;
     std::string labels, config;
     std::uint64_t seed = 42;
     bool json = false, tta = false;
@@ -106,7 +109,46 @@ void print_plain(const report::evaluation& e, double images_per_second) {
     tell_result("images_per_second  {:.1f}\n", images_per_second);
 }
 
+// Before the photographs are classified, not after.
+void check_report(const fs::path& file) {
+    if (file.empty()) return;
+    if (file.extension() != ".html") throw usage_error("--report must name a file that ends in .html");
+    const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    std::error_code error;
+    if (!fs::is_directory(folder, error))
+        throw usage_error("--report: there is no folder " + folder.string());
+}
+
+void write_report(const evaluate_arguments& arguments, const infer::classifier& model,
+                  const report::evaluation& e, const std::vector<report::answered_photo>& answers,
+                  const std::vector<std::size_t>& places, data::photo_store& photos) {
+    constexpr std::size_t pictured = 12; // photographs of the largest losses
+    const model::model_description& d = model.description();
+    const report::report_page page{
+        .title = "Evaluation of ResNet-34",
+        .subtitle = photos.folder().root.string(),
+        .charts = {},
+        .answers = e,
+        .top_losses =
+            report::top_losses(answers, pictured, [&](std::size_t i) { return photos.photo(places[i]); }),
+        .facts = {{"Data",
+                   {{"folder", photos.folder().root.string()},
+                    {"photographs", std::to_string(e.photographs)},
+                    {"broken, left out", std::to_string(photos.broken().size())},
+                    {"classes", std::to_string(d.classes.size())}}},
+                  {"Model",
+                   {{"file", model_file(arguments.options).string()},
+                    {"size", fmt::format("{} pixels", d.size)},
+                    {"recipe", d.recipe},
+                    {"labels", d.labels},
+                    {"augmented at test time", arguments.tta ? "yes" : "no"}}},
+                  {"Environment",
+                   {{"petnet", version()}, {"device", model.device()}, {"precision", model.precision()}}}}};
+    write_file_atomically(arguments.report, report::html_of(page));
+}
+
 void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
+    check_report(arguments.report);
     watch_stop_signals();
     progress_bar bar(false);
     const auto stop_requested = [] { return stop_signal() != 0; };
@@ -134,6 +176,7 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
          model->device(), model->precision());
 
     std::vector<report::answered_photo> answers;
+    std::vector<std::size_t> places; // of the answers' photographs in the folder
     const auto start = std::chrono::steady_clock::now();
     const bool finished = infer::answer_photos(
         *model, photos, order,
@@ -146,6 +189,7 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
              },
          .stop_requested = stop_requested},
         [&](std::size_t photo, std::span<const float> logits) {
+            places.push_back(photo);
             answers.push_back(
                 {photos.folder().photos[photo].name, labels[photo], {logits.begin(), logits.end()}});
         });
@@ -164,6 +208,7 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
         tell_result("{}\n", json_of(e, per_second).dump());
     else
         print_plain(e, per_second);
+    if (!arguments.report.empty()) write_report(arguments, *model, e, answers, places, photos);
     if (broken.empty()) return;
     tell("petnet: {} photographs are broken and were left out\n", broken.size());
     status.code = input_error("").exit_code();
@@ -189,6 +234,11 @@ void add_evaluate(CLI::App& program, exit_status& status) {
         ->option_text("FILE");
     add_inference_options(*command, arguments->options);
     command->add_flag("--json", arguments->json, "everything as one JSON object")->group("Answers");
+    command
+        ->add_option("--report", arguments->report,
+                     "a page with charts, the confusion matrix and the photographs of the largest losses")
+        ->option_text("FILE.html")
+        ->group("Answers");
     command->add_flag("--tta", arguments->tta, "augmentation at test time, as for predict")->group("Answers");
     add_option(*command, "Answers", "--seed", arguments->seed, "of --tta's draws");
     add_config_option(*command, arguments->config);

@@ -43,7 +43,7 @@ class training_session {
     [[nodiscard]] run_result run(run_summary summary, const std::function<bool()>& stop_requested);
 
   private:
-    class first_step_clock;
+    class notes;
 
     [[nodiscard]] run_result train(run_summary summary, const std::function<bool()>& stop_requested);
     // Takes the state of the run that the folder continues; its place.
@@ -55,6 +55,7 @@ class training_session {
     void write_model(const training_position& end);
     [[nodiscard]] double seconds() const;
     void finish_record(const char* status);
+    void write_report();
 
     session_setup parts_;
     nlohmann::json record_;
@@ -62,6 +63,7 @@ class training_session {
     std::size_t broken_told_;
     bool cache_failure_told_ = false;
     std::optional<double> seconds_to_first_step_;
+    std::vector<validated_photo> answers_; // of the last epoch; none where only the model had to be written
     std::unique_ptr<metrics_log> metrics_;
     checkpoint_writer checkpoints_;
 };

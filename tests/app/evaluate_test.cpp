@@ -37,7 +37,12 @@ TEST_F(evaluate, finds_what_the_training_found) {
     EXPECT_EQ(all, 4);
     EXPECT_DOUBLE_EQ(wrong / 4.0, found.at("error_rate"));
 
-    const outcome plain = run(words);
+    arguments reporting = words;
+    reporting.insert(reporting.end(), {"--report", at("page.html")});
+    const outcome plain = run(reporting);
+    EXPECT_NE(content_of(folder() / "page.html").find("data:image/jpeg"), std::string::npos);
+    EXPECT_TRUE(refused(run({"evaluate", "--model", at("o"), "--data", data, "--report", at("page.txt")}), 2,
+                        {".html"}));
     for (const char* part : {"class", "cat", "dog", "loss", "error_rate", "calibration_error"})
         EXPECT_NE(plain.out.find(part), std::string::npos) << part << "\n" << plain.out;
 
