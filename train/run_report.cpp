@@ -79,7 +79,7 @@ std::string text_of(const json& value) {
 report::fact_list facts(const char* title, const std::vector<std::pair<const char*, json>>& values) {
     report::fact_list list{title, {}};
     for (const auto& [name, value] : values)
-        if (!value.is_null() && text_of(value) != "") list.facts.emplace_back(name, text_of(value));
+        if (!value.is_null() && !text_of(value).empty()) list.facts.emplace_back(name, text_of(value));
     return list;
 }
 
@@ -88,7 +88,7 @@ std::vector<report::fact_list> all_facts(const json& record) {
     const json broken = at("/broken"), options = at("/options");
     report::fact_list configuration{"Configuration", {}};
     for (const auto& [name, value] : options.items())
-        if (text_of(value) != "") configuration.facts.emplace_back(name, text_of(value));
+        if (!text_of(value).empty()) configuration.facts.emplace_back(name, text_of(value));
     return {
         facts("Data", {{"folder", at("/data/folder")},
                        {"to train", at("/photographs/train")},
@@ -127,6 +127,7 @@ void write_run_report(const std::filesystem::path& folder, const json& record,
         .facts = all_facts(record)};
     if (!answers.empty()) {
         std::vector<report::answered_photo> answered;
+        answered.reserve(answers.size());
         for (const validated_photo& each : answers)
             answered.push_back({photos.folder().photos[each.photo].name, each.label, each.logits});
         page.answers = report::evaluate(record.at("classes").get<std::vector<std::string>>(), answered);
