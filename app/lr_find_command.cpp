@@ -7,8 +7,8 @@
 #include "app/stop_signal.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "report/svg_chart.hpp"
 #include "train/lr_find.hpp"
-#include "train/svg_chart.hpp"
 #include "train/training_inputs.hpp"
 
 #include <filesystem>
@@ -41,13 +41,13 @@ void check_output(const fs::path& file) {
 
 std::string picture(const train::lr_curve& curve, const train::lr_point& suggestion) {
     constexpr std::size_t left_out = 5; // at the end, where the loss runs away: as fastai's picture
-    train::chart_series losses{"loss", {}};
+    report::chart_series losses{"loss", {}};
     for (std::size_t i = 0; i + left_out < curve.points().size(); ++i)
         losses.points.push_back({curve.points()[i].lr, curve.points()[i].loss});
-    return train::svg_of(
+    return report::svg_of(
         {.title = "Loss while the learning rate rises",
-         .x = {"learning rate", true},
-         .y = {"loss (smoothed)", false},
+         .x = {.label = "learning rate", .logarithmic = true},
+         .y = {.label = "loss (smoothed)"},
          .series = {std::move(losses)},
          .marks = {{{suggestion.lr, suggestion.loss}, fmt::format("suggested: {:.2g}", suggestion.lr)}}});
 }

@@ -39,6 +39,9 @@ int run(int argc, char** argv) {
         "            130 or 143 interrupted (train: with a checkpoint saved), 70 a bug in petnet.");
     app::exit_status status;
     app::add_train(program, status);
+    app::add_predict(program, status);
+    app::add_evaluate(program, status);
+    app::add_export(program, status);
     app::add_lr_find(program, status);
     app::add_data(program, status);
     app::add_inspect(program, status);

@@ -111,9 +111,9 @@ void loader::prepare(open_batch& open, std::size_t place) {
         const std::size_t index = order_[(position + i) % order_.size()];
         const std::shared_ptr<const half_resized> photo = store_.photo(index);
         if (photo == nullptr) continue;
-        const double fraction = kind_ == pass::train ? training_cut(options_.seed, options_.epoch,
-                                                                    store_.folder().photos[index].name)
-                                                     : 0.5;
+        const bool drawn = kind_ == pass::train || options_.drawn_cuts;
+        const double fraction =
+            drawn ? training_cut(options_.seed, options_.epoch, store_.folder().photos[index].name) : 0.5;
         const std::size_t square_bytes = 3 * photo->size * photo->size;
         cut_square(*photo, fraction,
                    std::span(open.batch.pixels).subspan(place * square_bytes, square_bytes));

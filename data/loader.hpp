@@ -39,6 +39,7 @@ struct loader_options {
     std::size_t first_batch = 0; // batches before it are neither delivered nor prepared (resuming)
     unsigned threads = 0;        // worker threads; 0: one for each core
     std::size_t ahead = 4;       // batches prepared ahead of the consumer
+    bool drawn_cuts = false;     // pass::valid with the cuts of training, for augmentation at test time
 };
 
 // Batches of a pass over `photos` photographs: photos / batch_size, rounded down to train, up to validate. 0

@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 #include "data/memory_limit.hpp"
 #include "data/photo_file.hpp"
+#include "data/resized_photo.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -72,25 +73,8 @@ std::shared_ptr<const half_resized> photo_store::unless_broken(std::size_t index
 }
 
 std::shared_ptr<const half_resized> photo_store::resized(std::size_t index, const photo_file& file) const {
-    // The full-size pixels are dropped at once: their storage, kept by each thread, saves mapping it anew.
-    thread_local rgb_image image;
-    constexpr std::size_t storage_kept = 64 * 1024 * 1024;
-    const auto drop_large = [] {
-        if (image.pixels.capacity() > storage_kept) image = {};
-    };
-    try {
-        decode(file.bytes(), folder_.photos[index].name, image, options_.turned);
-        if (half_resized_bytes(image.width, image.height, options_.image_size) + image.pixels.size() +
-                file.bytes().size() >
-            max_decode_bytes)
-            throw decode_error(folder_.photos[index].name + ": its sides differ too much to resize it");
-        auto pixels = std::make_shared<half_resized>(resize_covered_axis(image, options_.image_size));
-        drop_large();
-        return pixels;
-    } catch (const input_error&) {
-        drop_large();
-        throw;
-    }
+    return std::make_shared<half_resized>(
+        resized_photo(file.bytes(), folder_.photos[index].name, options_.image_size, options_.turned));
 }
 
 // Two threads may look at the same photograph at once; they find the same, and the first to end is

@@ -20,14 +20,17 @@ const Entry& find_by_name(const std::vector<Entry>& entries, std::string_view na
 
 } // namespace
 
-parameters::parameters(kernels::backend& device, const network& net, kernels::dtype activations)
+parameters::parameters(kernels::backend& device, const network& net, kernels::dtype activations,
+                       optimizer_state optimizer)
     : device_(&device) {
+    const bool trainable = optimizer == optimizer_state::present;
     using kernels::dtype;
     const auto vector_of = [](std::int64_t n) { return kernels::tensor_desc{dtype::f32, {n}, 0}; };
-    const auto add = [this](std::string name, parameter_kind kind, std::size_t group,
-                            const kernels::tensor_desc& desc, std::int64_t fan_in) {
+    const auto add = [this, trainable](std::string name, parameter_kind kind, std::size_t group,
+                                       const kernels::tensor_desc& desc, std::int64_t fan_in) {
         const kernels::tensor_view view{desc, nullptr, 0};
-        trained_.push_back({std::move(name), kind, group, view, view, view, fan_in});
+        const kernels::tensor_view moment = trainable ? view : kernels::tensor_view{};
+        trained_.push_back({std::move(name), kind, group, view, moment, moment, fan_in});
     };
     const auto add_batch_norm = [&](const std::string& name, std::size_t group, std::int64_t channels) {
         add(name + ".weight", parameter_kind::batch_norm_weight, group, vector_of(channels), 1);
@@ -64,10 +67,11 @@ parameters::parameters(kernels::backend& device, const network& net, kernels::dt
                kernels::memory_alignment;
     };
     std::size_t total = 0;
-    for (const parameter& p : trained_) total += 3 * aligned(p.value.desc);
+    for (const parameter& p : trained_) total += (trainable ? 3 : 1) * aligned(p.value.desc);
     for (const running_statistic& s : statistics_) total += aligned(s.value.desc);
     const kernels::tensor_desc loss_scale{dtype::f32, {kernels::loss_scale_columns}};
-    if (activations == dtype::f16) total += aligned(loss_scale);
+    const bool scaled = trainable && activations == dtype::f16;
+    if (scaled) total += aligned(loss_scale);
     memory_ = device.allocate(total);
     std::byte* next = memory_.get();
     const auto place = [&](kernels::tensor_view& view) {
@@ -75,18 +79,19 @@ parameters::parameters(kernels::backend& device, const network& net, kernels::dt
         next += aligned(view.desc);
     };
     for (parameter& p : trained_) place(p.value);
-    for (parameter& p : trained_) {
-        place(p.m);
-        place(p.v);
-    }
+    if (trainable)
+        for (parameter& p : trained_) {
+            place(p.m);
+            place(p.v);
+        }
     for (running_statistic& s : statistics_) place(s.value);
-    if (activations == dtype::f16) {
+    if (scaled) {
         loss_scale_.desc = loss_scale;
         place(loss_scale_);
         device.write(loss_scale_,
                      std::span<const float>(std::array{kernels::loss_scale_start, 0.0F, 0.0F, 0.0F}));
     }
-    clear_moments();
+    if (trainable) clear_moments();
 }
 
 const parameter& parameters::find(std::string_view name) const { return find_by_name(trained_, name); }

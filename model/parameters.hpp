@@ -20,7 +20,7 @@ struct parameter {
     std::string name; // "layer1.0.conv1.weight", "head.fc1.weight"
     parameter_kind kind;
     std::size_t group;
-    kernels::tensor_view value, m, v; // f32; m and v: Adam's moments
+    kernels::tensor_view value, m, v; // f32; m and v: Adam's moments, absent without optimizer_state
     std::int64_t fan_in;
 
     [[nodiscard]] bool in_head() const { return group == head_group; }
@@ -36,13 +36,17 @@ struct running_statistic {
     bool variance, in_head;
 };
 
+// Adam's moments take twice the memory of the weights; a model that is only used does without.
+enum class optimizer_state : std::uint8_t { absent, present };
+
 // Named places in one block of memory. Values start undefined but for Adam's moments, which are zero; see
 // initialise() and load_weights().
 class parameters {
   public:
     // `activations`: the precision of the plans that will use them (it decides the layout of convolution
     // weights).
-    parameters(kernels::backend& device, const network& net, kernels::dtype activations);
+    parameters(kernels::backend& device, const network& net, kernels::dtype activations,
+               optimizer_state optimizer = optimizer_state::present);
 
     [[nodiscard]] std::span<const parameter> trained() const { return trained_; }
     [[nodiscard]] std::span<const running_statistic> statistics() const { return statistics_; }
@@ -50,10 +54,10 @@ class parameters {
     [[nodiscard]] const parameter& find(std::string_view name) const;
     [[nodiscard]] const kernels::tensor_view& statistic(std::string_view name) const;
 
-    // State of loss_scale_update; absent unless the activations are f16.
+    // State of loss_scale_update; absent unless the activations are f16, and without optimizer_state.
     [[nodiscard]] const kernels::tensor_view& loss_scale() const { return loss_scale_; }
 
-    // Adam's moments and the count of skipped steps to zero, as at the start of each phase.
+    // Adam's moments and the count of skipped steps to zero, as at the start of each phase. They are present.
     void clear_moments();
 
     [[nodiscard]] kernels::backend& device() const { return *device_; }

@@ -30,6 +30,8 @@ struct plan_options {
     // Side of the squares of pixels that are sampled down to height x width, in training each by its row of
     // transforms(); 0: pixels come as height x width and are only normalised.
     std::int64_t photo_size = 0;
+    bool transformed =
+        false; // evaluation, with photo_size: also by transforms(), for augmentation at test time
     std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F}; // ImageNet's
 };
 
@@ -54,7 +56,7 @@ class plan {
     } // u8 (batch, height, width, 3), or of squares of photo_size
     [[nodiscard]] const kernels::tensor_view& transforms() const {
         return transforms_;
-    } // f32 (batch, photo_transform_columns); training with photo_size only
+    } // f32 (batch, photo_transform_columns); with photo_size, in training or if transformed
     [[nodiscard]] const kernels::tensor_view& image() const {
         return image_;
     } // activation (batch, 3, height, width)

@@ -91,7 +91,8 @@ void plan_builder::read_photographs(const view& image) {
         return;
     }
     plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.photo_size, options.photo_size, 3}));
-    if (training()) plan_.transforms_ = pinned(vector(dtype::f32, {options.batch, photo_transform_columns}));
+    if (training() || options.transformed)
+        plan_.transforms_ = pinned(vector(dtype::f32, {options.batch, photo_transform_columns}));
     add("photo",
         sampled_photo_to_tensor{plan_.pixels_, plan_.transforms_, image, options.mean, options.deviation});
 }

@@ -2,8 +2,8 @@
 #include "train/autolog.hpp"
 
 #include "kernels/ops.hpp"
+#include "report/svg_chart.hpp"
 #include "train/python_text.hpp"
-#include "train/svg_chart.hpp"
 
 #include <algorithm>
 #include <array>
@@ -91,10 +91,10 @@ std::vector<tracking::entry> autolog_parameters(const train_options& options,
 std::vector<tracking::artifact> schedule_charts(const std::vector<training_phase>& phases) {
     std::vector<tracking::artifact> charts;
     for (const training_phase& phase : phases) {
-        line_chart lr{.title = prefix(phase) + "lr",
-                      .x = {.label = "part of the phase, %"},
-                      .y = {.label = "learning rate"}};
-        line_chart mom{.title = prefix(phase) + "mom", .x = lr.x, .y = {.label = "momentum"}};
+        report::line_chart lr{.title = prefix(phase) + "lr",
+                              .x = {.label = "part of the phase, %"},
+                              .y = {.label = "learning rate"}};
+        report::line_chart mom{.title = prefix(phase) + "mom", .x = lr.x, .y = {.label = "momentum"}};
         lr.series = {{.name = "first half of the body"}, {.name = "rest of the body"}, {.name = "head"}};
         mom.series = {{.name = "momentum"}};
         double x = 0;

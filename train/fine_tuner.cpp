@@ -119,12 +119,15 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
                          .seed = setup_.seed,
                          .threads = setup_.loader_threads});
     const auto rows = static_cast<std::size_t>(setup_.batch_size);
+    const auto classes = static_cast<std::size_t>(plan.logits().desc.dims[1]);
     double loss = 0;
     std::int64_t wrong = 0, images = 0, done = 0;
+    std::vector<validated_photo> answers;
     struct started_batch {
         std::size_t count = 0;
-        std::vector<float> row_loss;
+        std::vector<float> row_loss, logits;
         std::vector<std::int32_t> predictions, labels;
+        std::vector<std::size_t> photos;
         kernels::work_mark done = 0;
     };
     const auto finish = [&](const started_batch& batch) {
@@ -132,13 +135,19 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
         for (std::size_t i = 0; i < batch.count; ++i) {
             loss += static_cast<double>(batch.row_loss[i]);
             wrong += batch.predictions[i] != batch.labels[i] ? 1 : 0;
+            const float* const row = batch.logits.data() + i * classes;
+            answers.push_back({batch.photos[i], batch.labels[i], {row, row + classes}});
         }
         images += static_cast<std::int64_t>(batch.count);
         listener_.on_validation(++done, static_cast<std::int64_t>(loader.batches()));
     };
 
     std::array<started_batch, 2> batches; // as the steps of run_epoch_steps
-    for (started_batch& started : batches) started.row_loss.resize(rows), started.predictions.resize(rows);
+    for (started_batch& started : batches) {
+        started.row_loss.resize(rows);
+        started.predictions.resize(rows);
+        started.logits.resize(rows * classes);
+    }
     bool under_way = false, stopped = false;
     std::size_t current = 0;
     for (data::photo_batch batch; !stopped && loader.next(batch); current ^= 1U) {
@@ -150,7 +159,9 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
         plan.execute();
         started.count = batch.count;
         started.labels = batch.labels;
+        started.photos = batch.indices;
         device_.read_later(plan.row_loss(), std::span<float>(started.row_loss));
+        device_.read_later(plan.logits(), std::span<float>(started.logits));
         device_.read_bytes_later(plan.predictions(), std::as_writable_bytes(std::span(started.predictions)));
         started.done = device_.mark();
         if (under_way) finish(batches[current ^ 1U]);
@@ -162,6 +173,7 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     if (stopped) return false;
     if (images == 0)
         throw input_error("every photograph to validate on is broken, the first: " + first_broken());
+    listener_.on_validated(answers);
     const auto count = static_cast<double>(images);
     report.validation = {loss / count, static_cast<double>(wrong) / count, images};
     report.seconds_validating = watch.seconds();

@@ -6,8 +6,10 @@
 #include "train/metrics.hpp"
 #include "train/schedule.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace petnet::train {
 
@@ -31,6 +33,13 @@ struct epoch_report {
     double seconds = 0, seconds_validating = 0, seconds_waited = 0; // waited: for photographs, while training
 };
 
+// A photograph to validate on, and the network's answer.
+struct validated_photo {
+    std::size_t photo = 0; // index into the folder's
+    std::int32_t label = 0;
+    std::vector<float> logits;
+};
+
 class observer {
   public:
     virtual ~observer() = default;
@@ -39,6 +48,8 @@ class observer {
     virtual void on_step_begin() {}
     virtual void on_step(const step_report& /*step*/) {}
     virtual void on_validation(std::int64_t /*done*/, std::int64_t /*batches*/) {}
+    // Before on_epoch: those that were not broken, in order.
+    virtual void on_validated(const std::vector<validated_photo>& /*photos*/) {}
     virtual void on_epoch(const epoch_report& /*epoch*/) {}
     virtual void on_warning(std::string_view /*line*/) {}
 };

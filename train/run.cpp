@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/version.hpp"
+#include "model/model_description.hpp"
 #include "train/autolog.hpp"
 #include "train/run_folder.hpp"
 #include "train/run_identity.hpp"
@@ -10,11 +11,8 @@
 #include "train/training_inputs.hpp"
 #include "train/training_session.hpp"
 
-#include <array>
-#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <span>
 
 namespace petnet::train {
 namespace {
@@ -35,17 +33,6 @@ void check_schedule(const train_options& options) {
             "--epochs and --freeze-epochs must not exceed 1000000");
     require(options.epochs + options.freeze_epochs > 0,
             "--epochs and --freeze-epochs are both 0: nothing to train");
-}
-
-// As decimals that read back to the same float32, not to the double nearest to it.
-json shortest(std::span<const float> values) {
-    json array = json::array();
-    for (const float value : values) {
-        std::array<char, 32> text{};
-        const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-        array.push_back(json::parse(std::string_view(text.data(), end)));
-    }
-    return array;
 }
 
 } // namespace
@@ -106,17 +93,15 @@ run_result run_training(const train_options& options, run_observer& listener, co
          .output = output,
          .tracking = tracking,
          .between_checkpoints = std::chrono::duration<double>(60 * options.checkpoint_minutes),
-         .model_metadata = {{"format", "pt"}, // what PyTorch's loaders expect of safetensors
-                            {"classes", json(inputs.labels.class_names).dump()},
-                            {"size", std::to_string(options.size)},
-                            {"mean", shortest(model::plan_options{}.mean).dump()},
-                            {"std", shortest(model::plan_options{}.deviation).dump()},
-                            {"recipe", options.recipe},
-                            {"photo_size",
-                             std::to_string(
-                                 inputs.photos->options().image_size)}, // of the squares that are cut
-                            {"exif", options.exif ? "turned" : "ignored"},
-                            {"labels", options.labels}},
+         .model_metadata =
+             model::metadata_of({.classes = inputs.labels.class_names,
+                                 .size = options.size,
+                                 .photo_size = static_cast<std::int64_t>(inputs.photos->options().image_size),
+                                 .mean = model::plan_options{}.mean,
+                                 .deviation = model::plan_options{}.deviation,
+                                 .recipe = options.recipe,
+                                 .turned_by_exif = options.exif,
+                                 .labels = options.labels}),
          .validation_names = std::move(validation_names),
          .start = start},
         std::move(record), listener);

@@ -108,8 +108,9 @@ std::int64_t run_tracking::epoch_in_phase(std::int64_t epoch) const {
 void run_tracking::end(tracking::ending how, const run_folder& output, const std::function<bool()>& hurry) {
     if (how == tracking::ending::finished) {
         std::vector<tracking::artifact> results = schedule_charts(phases_);
-        for (const char* name : {"run.json", "metrics.jsonl", "valid.txt"})
-            results.push_back({.name = name, .file = output.path() / name});
+        for (const char* name : {"run.json", "metrics.jsonl", "valid.txt", "report.html"})
+            if (std::error_code error; fs::exists(output.path() / name, error)) // a report may have failed
+                results.push_back({.name = name, .file = output.path() / name});
         results.push_back({.name = "model/model.safetensors", .file = output.model_file()});
         for (const auto& sink : sinks_)
             for (const tracking::artifact& each : results) sink->keep(each);

@@ -6,25 +6,18 @@
 #include "base/files.hpp"
 #include "data/augment.hpp"
 #include "data/image_folder.hpp"
+#include "kernels/precision.hpp"
 #include "model/model_file.hpp"
 #include "train/places.hpp"
 #include "train/run_identity.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace petnet::train {
 namespace {
-
-std::optional<kernels::dtype> named_precision(std::string_view name) {
-    if (name == "fp32") return kernels::dtype::f32;
-    if (name == "bf16") return kernels::dtype::bf16;
-    if (name == "fp16") return kernels::dtype::f16;
-    return {};
-}
 
 void check_inputs(const train_options& options) {
     const auto require = [](bool holds, const char* rule) {
@@ -37,18 +30,8 @@ void check_inputs(const train_options& options) {
     require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
             "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
     require(is_utf8(options.labels), "--labels must be UTF-8 text");
-    require(options.precision == "auto" || named_precision(options.precision),
+    require(options.precision == "auto" || kernels::named_precision(options.precision),
             "--precision must be auto, fp32, bf16 or fp16");
-}
-
-kernels::dtype choose_precision(const std::string& name, const kernels::backend& device) {
-    if (name == "auto") return device.fastest();
-    const kernels::dtype precision = named_precision(name).value();
-    if (!device.supports(precision))
-        throw usage_error("--precision " + name + ": this device has no native " + name + " (" +
-                          device.device() + "); use " +
-                          (device.supports(kernels::dtype::bf16) ? "bf16 or fp32" : "fp32"));
-    return precision;
 }
 
 struct weight_source {
@@ -112,7 +95,7 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
                                                            .on_warning = warn,
                                                            .tf32 = options.tf32,
                                                            .cache_folder = cache_folder()});
-    inputs.activations = choose_precision(options.precision, *inputs.device);
+    inputs.activations = kernels::choose_precision(options.precision, *inputs.device);
 
     model::network_config config;
     config.classes = static_cast<std::int64_t>(inputs.labels.class_names.size());

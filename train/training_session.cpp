@@ -5,6 +5,7 @@
 #include "base/files.hpp"
 #include "model/model_file.hpp"
 #include "train/metrics_log.hpp"
+#include "train/run_report.hpp"
 #include "train/run_tracking.hpp"
 
 #include <array>
@@ -26,6 +27,9 @@ class observers final : public observer {
     void on_step(const step_report& step) override { tell(&observer::on_step, step); }
     void on_validation(std::int64_t done, std::int64_t batches) override {
         tell(&observer::on_validation, done, batches);
+    }
+    void on_validated(const std::vector<validated_photo>& photos) override {
+        tell(&observer::on_validated, photos);
     }
     void on_epoch(const epoch_report& epoch) override { tell(&observer::on_epoch, epoch); }
     void on_warning(std::string_view line) override { tell(&observer::on_warning, line); }
@@ -68,13 +72,14 @@ bool has_room(const fs::path& folder, std::uint64_t bytes) {
 
 } // namespace
 
-// Notes when the first step begins.
-class training_session::first_step_clock final : public observer {
+// Notes what the record and the report need: when the first step begins, and the latest answers.
+class training_session::notes final : public observer {
   public:
-    explicit first_step_clock(training_session& session) : session_(session) {}
+    explicit notes(training_session& session) : session_(session) {}
     void on_step_begin() override {
         if (!session_.seconds_to_first_step_) session_.seconds_to_first_step_ = session_.seconds();
     }
+    void on_validated(const std::vector<validated_photo>& photos) override { session_.answers_ = photos; }
 
   private:
     training_session& session_;
@@ -117,8 +122,8 @@ run_result training_session::train(run_summary summary, const run_requests& requ
     listener_.on_start(summary);
     parts_.tracking.start(position.step);
 
-    first_step_clock clock(*this);
-    observers all({&clock, metrics_.get(), &parts_.tracking, &listener_});
+    notes noted(*this);
+    observers all({&noted, metrics_.get(), &parts_.tracking, &listener_});
     fine_tuner tuner(parts_.setup, parts_.phases, all);
     saved_at_ = std::chrono::steady_clock::now();
     const bool finished = tuner.run(
@@ -138,10 +143,12 @@ run_result training_session::train(run_summary summary, const run_requests& requ
     finish_record(finished ? "finished" : "interrupted");
     if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
     parts_.output.write_run(record_);
+    if (finished) write_report();
     parts_.tracking.end(finished ? tracking::ending::finished : tracking::ending::stopped, parts_.output,
                         requests.stop);
-    if (finished) parts_.output.remove_checkpoint();
-    return {finished, finished ? parts_.output.model_file() : fs::path()};
+    if (!finished) return {};
+    parts_.output.remove_checkpoint();
+    return {finished, parts_.output.model_file()};
 }
 
 training_position training_session::restored(run_summary& summary) {
@@ -246,6 +253,15 @@ void training_session::record_failure(const std::string& why) {
     try {
         parts_.output.write_run(record_);
     } catch (const error&) { // the disk may be what failed: the first error is the one to tell
+    }
+}
+
+// The training is done: what keeps it from being shown is a warning.
+void training_session::write_report() {
+    try {
+        write_run_report(parts_.output.path(), record_, answers_, parts_.setup.photos);
+    } catch (const std::exception& problem) {
+        listener_.on_warning(std::string(problem.what()) + ": there is no report of this training");
     }
 }
 

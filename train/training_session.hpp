@@ -46,7 +46,7 @@ class training_session {
     [[nodiscard]] run_result run(run_summary summary, const run_requests& requests);
 
   private:
-    class first_step_clock;
+    class notes;
 
     [[nodiscard]] run_result train(run_summary summary, const run_requests& requests);
     // Takes the state of the run that the folder continues; its place.
@@ -60,6 +60,7 @@ class training_session {
     [[nodiscard]] double seconds() const;
     void finish_record(const char* status);
     void record_failure(const std::string& why);
+    void write_report();
 
     session_setup parts_;
     nlohmann::json record_;
@@ -67,6 +68,7 @@ class training_session {
     std::size_t broken_told_;
     bool cache_failure_told_ = false;
     std::optional<double> seconds_to_first_step_;
+    std::vector<validated_photo> answers_; // of the last epoch; none where only the model had to be written
     std::unique_ptr<metrics_log> metrics_;
     checkpoint_writer checkpoints_;
     std::chrono::steady_clock::time_point saved_at_ = std::chrono::steady_clock::now();

@@ -59,6 +59,16 @@ TEST_F(output, a_bar_on_a_terminal) {
     EXPECT_NE(shown.find("\r\033[K"), std::string::npos) << "the bar stays behind";
 }
 
+TEST_F(output, a_report_and_a_picture_of_the_loss) {
+    const outcome result = run(training(photographs("d"), "o", {"--epochs", "0", "--quiet"}));
+    ASSERT_EQ(result.code, 0) << result.err;
+    const std::string report = content_of(folder() / "o" / "report.html");
+    for (const char* part : {"Learning rates", "error rate, ", " of 4", "Confusion matrix", "Top losses",
+                             "data:image/jpeg;base64,", "batch_size", "Environment"})
+        EXPECT_NE(report.find(part), std::string::npos) << part;
+    EXPECT_TRUE(content_of(folder() / "o" / "training.svg").starts_with("<svg "));
+}
+
 TEST_F(output, metrics) {
     const outcome result = run(training(photographs("d"), "o"));
     ASSERT_EQ(result.code, 0) << result.err;

@@ -65,7 +65,7 @@ program::program(const arguments& words, const surroundings& where) : folder_(ne
     process_ = ::fork();
     if (process_ < 0) throw std::runtime_error("no process");
     if (process_ != 0) return;
-    redirect(STDIN_FILENO, "/dev/null", O_RDONLY);
+    redirect(STDIN_FILENO, where.input.empty() ? "/dev/null" : where.input, O_RDONLY);
     redirect(STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_APPEND);
     redirect(STDERR_FILENO, err, O_WRONLY | O_CREAT | O_APPEND);
     if (!where.folder.empty() && ::chdir(where.folder.c_str()) != 0) ::_exit(126);

@@ -19,6 +19,7 @@ struct surroundings {
     std::map<std::string, std::string> environment{}; // on top of ours, without its PETNET_ variables
     std::chrono::seconds limit{120};                  // a run that takes longer is a failure
     std::filesystem::path folder{};                   // to run in; empty: ours
+    std::filesystem::path input{};                    // its standard input; empty: none
     arguments wrapper{};                              // a program to run it by, with its arguments
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/svg_chart.hpp"
+#include "report/svg_chart.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-using namespace petnet::train;
+using namespace petnet::report;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/svg_chart.hpp"
+#include "report/svg_chart.hpp"
+
+#include "report/markup.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +9,7 @@
 #include <limits>
 #include <string_view>
 
-namespace petnet::train {
+namespace petnet::report {
 namespace {
 
 // In the chart's own units, which a viewer takes for pixels or scales.
@@ -48,27 +50,10 @@ constexpr std::string_view style = R"(<style>
 </style>
 )";
 
-std::string escaped(std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-        if (c == '&')
-            result += "&amp;";
-        else if (c == '<')
-            result += "&lt;";
-        else if (c == '>')
-            result += "&gt;";
-        else if (c == '"')
-            result += "&quot;";
-        else // XML has no place for most control characters
-            result += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    }
-    return result;
-}
-
 // From values to places between 0 and 1.
 class scale {
   public:
-    explicit scale(bool logarithmic) : logarithmic_(logarithmic) {}
+    explicit scale(const chart_axis& axis) : logarithmic_(axis.logarithmic), whole_(axis.whole) {}
 
     [[nodiscard]] bool has_place(double value) const {
         return std::isfinite(value) && (!logarithmic_ || value > 0);
@@ -94,7 +79,8 @@ class scale {
 
     // Some four to ten, at round values.
     [[nodiscard]] std::vector<double> ticks() const {
-        const double step = logarithmic_ ? std::ceil((high_ - low_) / 9) : round_step((high_ - low_) / 8);
+        const double least = whole_ ? std::max(1.0, (high_ - low_) / 8) : (high_ - low_) / 8;
+        const double step = logarithmic_ ? std::ceil((high_ - low_) / 9) : round_step(least);
         const double first = std::ceil(low_ / step), last = std::floor(high_ / step);
         std::vector<double> values;
         for (int i = 0; first + i <= last; ++i) {
@@ -116,7 +102,7 @@ class scale {
         return 10 * power;
     }
 
-    bool logarithmic_;
+    bool logarithmic_, whole_;
     double low_ = std::numeric_limits<double>::infinity(), high_ = -low_;
 };
 
@@ -125,8 +111,8 @@ class drawing {
     explicit drawing(const line_chart& chart)
         : chart_(chart),
           top_(chart.series.size() > 1 ? 66 : 46), // room for the legend
-          x_(chart.x.logarithmic),
-          y_(chart.y.logarithmic) {
+          x_(chart.x),
+          y_(chart.y) {
         for (const chart_series& series : chart.series)
             for (const chart_point& point : series.points)
                 if (has_place(point)) x_.include(point.x), y_.include(point.y);
@@ -225,4 +211,4 @@ class drawing {
 
 std::string svg_of(const line_chart& chart) { return drawing(chart).svg(); }
 
-} // namespace petnet::train
+} // namespace petnet::report

@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
-namespace petnet::train {
+namespace petnet::report {
 
 struct chart_axis {
     std::string label;
     bool logarithmic = false; // base 10, from a whole power to a whole power
+    bool whole = false;       // only whole numbers are marked
 };
 
 struct chart_point {
@@ -40,4 +41,4 @@ struct line_chart {
 // anything: they are escaped.
 [[nodiscard]] std::string svg_of(const line_chart& chart);
 
-} // namespace petnet::train
+} // namespace petnet::report

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// petnet export: what it writes, and what it asks for. (tests/export has the formats.)
+#include "tests/app/folders.hpp"
+
+using namespace petnet::testing;
+
+namespace {
+
+class exporting : public work_folder {};
+
+TEST_F(exporting, writes_what_petnet_reads_again) {
+    const std::string data = photographs("d");
+    const outcome made = run(training(data, "o", {"--epochs", "0", "--quiet"}));
+    ASSERT_EQ(made.code, 0) << made.err;
+    const outcome result = run({"export", "--model", at("o"), "--safetensors", at("half"), "--half",
+                                "--torch", at("t.pth"), "--naming", "fastai"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, at("t.pth") + "\n" + at("half") + "\n");
+    const outcome whole = run({"predict", "--model", at("o"), data}),
+                  half = run({"predict", "--model", at("half"), data});
+    EXPECT_EQ(half.code, 0) << half.err;
+    EXPECT_EQ(lines_of(half.out).size(), lines_of(whole.out).size());
+    EXPECT_NE(run({"inspect", at("t.pth")}).out.find("10 of 10 of petnet's head"), std::string::npos);
+
+    const auto refuses = [&](const arguments& more, const std::string& part) {
+        arguments words{"export", "--model", at("o")};
+        words.insert(words.end(), more.begin(), more.end());
+        EXPECT_TRUE(refused(run(words), 2, {part}));
+    };
+    refuses({}, "--onnx");
+    refuses({"--torch", at("x"), "--naming", "timm"}, "--naming");
+    refuses({"--torch", at("x"), "--preprocess"}, "--preprocess");
+    refuses({"--torch", at("x"), "--half"}, "--half");
+    EXPECT_TRUE(refused(run({"export", "--model", at("none"), "--torch", at("x")}), 3, {at("none")}));
+    EXPECT_TRUE(refused(run({"export", "--model", at("o"), "--torch", at("no/x")}), 4, {at("no/x")}));
+}
+
+} // namespace

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// petnet predict: answers for scripts and people, and what cannot be read.
+#include "tests/app/folders.hpp"
+
+#include <cmath>
+
+using namespace petnet::testing;
+
+namespace {
+
+class predict : public work_folder {
+  protected:
+    // The shortest training; its folder.
+    [[nodiscard]] std::string trained(const arguments& more = {}) {
+        arguments options{"--epochs", "0", "--quiet"};
+        options.insert(options.end(), more.begin(), more.end());
+        const outcome result = run(training(photographs("d"), "o", options));
+        EXPECT_EQ(result.code, 0) << result.err;
+        return at("o");
+    }
+    static std::vector<nlohmann::json> objects(const outcome& result) {
+        std::vector<nlohmann::json> found;
+        for (const std::string& line : lines_of(result.out)) found.push_back(nlohmann::json::parse(line));
+        return found;
+    }
+};
+
+TEST_F(predict, answers_for_all_that_is_named) {
+    const std::string model = trained(), data = at("d");
+    const outcome all = run({"predict", "--model", model, "--json", data});
+    ASSERT_EQ(all.code, 0) << all.err;
+    const std::vector<nlohmann::json> answers = objects(all);
+    ASSERT_EQ(answers.size(), 20U);
+    for (const nlohmann::json& answer : answers) {
+        const auto& p = answer.at("probabilities");
+        EXPECT_EQ(p.size(), 2U);
+        EXPECT_NEAR(p.at("cat").get<double>() + p.at("dog").get<double>(), 1, 1e-9);
+        EXPECT_EQ(answer.at("probability"), p.at(answer.at("label").get<std::string>()));
+        EXPECT_GE(answer.at("probability"), 0.5);
+        ASSERT_EQ(answer.at("logits").size(), 2U);
+        const double difference =
+            answer.at("logits").at(0).get<double>() - answer.at("logits").at(1).get<double>();
+        EXPECT_NEAR(p.at("cat").get<double>(), 1 / (1 + std::exp(-difference)), 1e-6);
+    }
+
+    // The same photographs by a pattern that nobody expanded, and by a list.
+    const outcome pattern =
+        run({"predict", "--model", model + "/model.safetensors", "--json", data + "/*.jpg"});
+    EXPECT_EQ(pattern.out, all.out);
+    std::string list;
+    for (const nlohmann::json& answer : answers) list += answer.at("file").get<std::string>() + "\r\n\n";
+    const outcome listed = run({"predict", "--model", model, "--json", "-"}, {.input = write("list", list)});
+    EXPECT_EQ(listed.out, all.out);
+
+    const std::string first = answers.front().at("file");
+    const outcome plain = run({"predict", "--model", model, first});
+    const auto& label = answers.front().at("label").get_ref<const std::string&>();
+    EXPECT_TRUE(plain.out.starts_with(first + ": " + label + " 0.")) << plain.out;
+    EXPECT_EQ(lines_of(plain.out).size(), 1U);
+    EXPECT_EQ(plain.err, "");
+}
+
+TEST_F(predict, augmented_at_test_time) {
+    const std::string model = trained({"--recipe", "augmented"});
+    const arguments words{"predict", "--model", model, "--json", "--tta", at("d")};
+    const outcome once = run(words);
+    ASSERT_EQ(once.code, 0) << once.err;
+    EXPECT_EQ(run(words).out, once.out) << "other draws";
+    arguments other = words;
+    other.insert(other.end(), {"--seed", "7"});
+    EXPECT_NE(run(other).out, once.out) << "the same draws";
+    for (const nlohmann::json& answer : objects(once))
+        EXPECT_NEAR(std::exp(answer.at("logits").at(0).get<double>()), answer.at("probabilities").at("cat"),
+                    1e-6);
+}
+
+TEST_F(predict, the_others_go_on_where_one_is_bad) {
+    const std::string model = trained(), data = at("d");
+    write("e/empty.jpg", "");
+    write("e/words.jpg", "not a photograph");
+    const std::string cut = content_of(fs::path(PETNET_SAMPLE_DIR) / "images" / "pug_112.jpg").substr(0, 900);
+    write("e/cut.jpg", cut);
+    write("f/notes.txt", "no photographs here");
+    const std::string sound = (fs::path(PETNET_SAMPLE_DIR) / "images" / "beagle_10.jpg").string();
+    const outcome result =
+        run({"predict", "--model", model, at("e"), at("none.jpg"), at("f"), "/dev/null", at("*.gif"), sound});
+    EXPECT_EQ(result.code, 3);
+    EXPECT_TRUE(result.out.starts_with(sound + ": ")) << result.out;
+    EXPECT_EQ(lines_of(result.out).size(), 1U) << result.out;
+    for (const char* part : {"empty.jpg", "words.jpg", "cut.jpg", "none.jpg: no such file",
+                             "no photograph in", "/dev/null: is no file", "*.gif: no file has such a name",
+                             "7 of 8 photographs could not be classified"})
+        EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.err;
+
+    EXPECT_TRUE(refused(run({"predict", "--model", at("no"), sound}), 3, {at("no"), "--model FILE"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", sound, sound}), 3, {sound}));
+    EXPECT_TRUE(refused(run({"predict"}), 2, {"images"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", model, "-", "-"}), 2, {"twice"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", model, "--batch-size", "0", sound}), 2, {"--batch-size"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", model, "--threads", "-1", sound}), 2, {"--threads"}));
+}
+
+} // namespace
