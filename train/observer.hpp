@@ -6,6 +6,7 @@
 #include "train/metrics.hpp"
 #include "train/schedule.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -29,6 +30,7 @@ struct epoch_report {
     double train_loss = 0; // fastai's smoothed training loss
     validation_metrics validation;
     double seconds = 0, seconds_validating = 0, seconds_waited = 0; // waited: for photographs, while training
+    std::size_t pixel_bytes = 0; // copied to the device, those that validate included
 };
 
 class observer {
