@@ -269,8 +269,8 @@ part_job() {
   echo "$(find "$work/pets" -name '*.jpg' | wc -l) photographs: the sample under new names; they are smaller than the data set's own"
   echo "($(find "$work/pets" -name '*.jpg' -printf '%s\n' | awk '{ sum += $1 } END { printf "%.0f", sum / NR / 1000 }') kB each), so decoding takes less. Size $size, batch $batch, 1 frozen and 1 unfrozen epoch. Seconds, from process start."
   echo
-  row run all 'to the first step' 'frozen epoch' 'of it validating' 'waiting for photographs' 'unfrozen epoch' 'of it validating' 'waiting for photographs' 'everything else'
-  echo '|---|---|---|---|---|---|---|---|---|---|'
+  row run all 'to the first step' 'frozen epoch' 'of it validating' 'waiting for photographs' 'pixels uploaded, MB' 'unfrozen epoch' 'of it validating' 'waiting for photographs' 'pixels uploaded, MB' 'everything else'
+  echo '|---|---|---|---|---|---|---|---|---|---|---|---|'
   # The first run times cuDNN's plans; every later one finds its choices.
   printf '[' >"$out/job.json"
   for name in 'with an empty cache' 'again' 'once more'; do
@@ -290,10 +290,10 @@ part_job() {
     tr -d '\n ' <"$run/run.json" >"$run.json"
     # The columns of the table, in its order; what is left of the whole is loading weights and writing the model.
     mapfile -t columns < <(number to_first_step "$run.json" && for epoch in frozen unfrozen; do
-      for key in seconds seconds_validating seconds_waited; do number $key "$run.$epoch"; done
+      for key in seconds seconds_validating seconds_waited pixel_bytes; do number $key "$run.$epoch"; done
     done)
     mapfile -t columns < <(printf '%s\n' "$seconds" "${columns[@]}" | awk '
-      { printf "%.2f\n", $1; rest += NR == 1 ? $1 : NR == 2 || NR == 3 || NR == 6 ? -$1 : 0 }
+      { printf "%.2f\n", NR == 6 || NR == 10 ? $1 / 1e6 : $1; rest += NR == 1 ? $1 : NR == 2 || NR == 3 || NR == 7 ? -$1 : 0 }
       END { printf "%.2f\n", rest }')
     row "$name" "${columns[@]}"
     [[ $name == 'with an empty cache' ]] || printf ',' >>"$out/job.json"

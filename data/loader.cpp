@@ -53,24 +53,43 @@ std::size_t loader::places_of(std::size_t batch) const noexcept {
     return std::min(options_.batch_size, order_.size() - batch * options_.batch_size);
 }
 
+std::size_t loader::square_bytes() const noexcept {
+    return 3 * store_.options().image_size * store_.options().image_size;
+}
+
 // Keeps `ahead` batches open. The caller holds the mutex, or is the constructor.
 void loader::open_batches() {
-    const std::size_t square_bytes = 3 * store_.options().image_size * store_.options().image_size;
     while (open_.size() < options_.ahead && next_to_open_ < batches_) {
         open_batch& opened = open_.emplace_back();
         if (!spare_.empty()) {
             opened.batch = std::move(spare_.back());
             spare_.pop_back();
         }
-        const std::size_t places = places_of(next_to_open_);
-        opened.batch.number = next_to_open_++;
-        opened.batch.count = places;
-        opened.batch.indices.resize(places);
-        opened.batch.labels.resize(places);
-        opened.batch.pixels.resize(places * square_bytes);
-        opened.present.assign(places, 0);
-        opened.unfinished = places;
+        open_places(opened, next_to_open_++);
     }
+}
+
+void loader::open_places(open_batch& opened, std::size_t number) {
+    const std::size_t places = places_of(number);
+    photo_batch& batch = opened.batch;
+    batch.number = number;
+    batch.count = places;
+    batch.indices.resize(places);
+    batch.labels.resize(places);
+    batch.forms.resize(places);
+    batch.fractions.resize(places);
+    batch.whole.assign(places, nullptr);
+    opened.squares.resize(places);
+    std::size_t squares = 0;
+    for (std::size_t place = 0; place < places; ++place) {
+        const std::size_t index = order_[number * options_.batch_size + place];
+        batch.forms[place] = options_.form_of ? options_.form_of(index) : photo_form::square;
+        opened.squares[place] = squares;
+        if (batch.forms[place] == photo_form::square) ++squares;
+    }
+    batch.pixels.resize(squares * square_bytes());
+    opened.present.assign(places, 0);
+    opened.unfinished = places;
 }
 
 void loader::work(const std::stop_token& stop) {
@@ -104,21 +123,29 @@ void loader::work(const std::stop_token& stop) {
 }
 
 void loader::prepare(open_batch& open, std::size_t place) {
-    const std::size_t position = open.batch.number * options_.batch_size + place;
+    photo_batch& batch = open.batch;
+    const photo_form form = batch.forms[place];
+    const std::size_t position = batch.number * options_.batch_size + place;
     // Training looks on through the order for a sound photograph; validation only at its own position.
     const std::size_t tries = kind_ == pass::train ? order_.size() : 1;
     for (std::size_t i = 0; i < tries; ++i) {
         const std::size_t index = order_[(position + i) % order_.size()];
-        const std::shared_ptr<const half_resized> photo = store_.photo(index);
-        if (photo == nullptr) continue;
+        std::shared_ptr<const half_resized> photo;
+        if (form != photo_form::known) { // or it was sound when the consumer got it
+            photo = store_.photo(index);
+            if (photo == nullptr) continue;
+        }
         const bool drawn = kind_ == pass::train || options_.drawn_cuts;
         const double fraction =
             drawn ? training_cut(options_.seed, options_.epoch, store_.folder().photos[index].name) : 0.5;
-        const std::size_t square_bytes = 3 * photo->size * photo->size;
-        cut_square(*photo, fraction,
-                   std::span(open.batch.pixels).subspan(place * square_bytes, square_bytes));
-        open.batch.indices[place] = index;
-        open.batch.labels[place] = labels_[index];
+        if (form == photo_form::square)
+            cut_square(*photo, fraction,
+                       std::span(batch.pixels).subspan(open.squares[place] * square_bytes(), square_bytes()));
+        else
+            batch.whole[place] = std::move(photo);
+        batch.indices[place] = index;
+        batch.labels[place] = labels_[index];
+        batch.fractions[place] = fraction;
         open.present[place] = 1;
         return;
     }
@@ -127,25 +154,35 @@ void loader::prepare(open_batch& open, std::size_t place) {
 }
 
 // Closes the gaps that broken photographs left.
-void loader::close_gaps(open_batch& ready) {
+void loader::close_gaps(open_batch& ready) const {
     photo_batch& batch = ready.batch;
-    const std::size_t square_bytes = batch.pixels.size() / batch.count;
-    std::size_t kept = 0;
+    const auto square = [&](std::size_t number) {
+        return batch.pixels.begin() + static_cast<std::ptrdiff_t>(number * square_bytes());
+    };
+    std::size_t kept = 0, squares = 0;
     for (std::size_t place = 0; place < batch.count; ++place) {
         if (ready.present[place] == 0) continue;
+        if (batch.forms[place] == photo_form::square) {
+            if (squares != ready.squares[place])
+                std::copy_n(square(ready.squares[place]), square_bytes(), square(squares));
+            ++squares;
+        }
         if (kept != place) {
             batch.indices[kept] = batch.indices[place];
             batch.labels[kept] = batch.labels[place];
-            std::copy_n(batch.pixels.begin() + static_cast<std::ptrdiff_t>(place * square_bytes),
-                        square_bytes,
-                        batch.pixels.begin() + static_cast<std::ptrdiff_t>(kept * square_bytes));
+            batch.forms[kept] = batch.forms[place];
+            batch.fractions[kept] = batch.fractions[place];
+            batch.whole[kept] = std::move(batch.whole[place]);
         }
         ++kept;
     }
     batch.count = kept;
     batch.indices.resize(kept);
     batch.labels.resize(kept);
-    batch.pixels.resize(kept * square_bytes);
+    batch.forms.resize(kept);
+    batch.fractions.resize(kept);
+    batch.whole.resize(kept);
+    batch.pixels.resize(squares * square_bytes());
 }
 
 bool loader::next(photo_batch& batch) {

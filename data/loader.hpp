@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches of finished squares, prepared ahead of the training step by worker threads.
+// Batches of photographs, prepared ahead of the training step by worker threads: finished squares, or what a
+// consumer that cuts them itself lacks.
 #pragma once
 
 #include "data/photo_store.hpp"
@@ -9,6 +10,8 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string_view>
@@ -17,13 +20,23 @@
 
 namespace petnet::data {
 
-// `count` photographs; the vectors hold exactly that many.
+// How a photograph is delivered.
+enum class photo_form : std::uint8_t {
+    square, // cut
+    whole,  // half resized, to be cut by the consumer
+    known,  // not at all: the consumer has it, half resized
+};
+
+// `count` photographs; the vectors hold exactly that many, but for the pixels.
 struct photo_batch {
     std::size_t number = 0;           // of the batch within the pass, from 0
     std::size_t count = 0;            // photographs in it
     std::vector<std::size_t> indices; // into image_folder::photos
     std::vector<std::int32_t> labels;
-    std::vector<std::uint8_t> pixels; // (count, size, size, 3), row-major, RGB
+    std::vector<photo_form> forms;
+    std::vector<double> fractions;                          // of the free axis, at which each is cut
+    std::vector<std::shared_ptr<const half_resized>> whole; // null where the form is another
+    std::vector<std::uint8_t> pixels; // of the squares in turn: (squares, size, size, 3), row-major, RGB
 };
 
 // One pass over photographs.
@@ -40,6 +53,10 @@ struct loader_options {
     unsigned threads = 0;        // worker threads; 0: one for each core
     std::size_t ahead = 4;       // batches prepared ahead of the consumer
     bool drawn_cuts = false;     // pass::valid with the cuts of training, for augmentation at test time
+    // The form in which the consumer wants this photograph; absent: all as squares. Called by the loader's
+    // constructor and next(), for each place of a batch in turn, `ahead` batches before that one is
+    // delivered. One that is `known` then must be so still when its batch comes.
+    std::function<photo_form(std::size_t index)> form_of;
 };
 
 // Batches of a pass over `photos` photographs: photos / batch_size, rounded down to train, up to validate. 0
@@ -53,7 +70,8 @@ struct loader_options {
 // Yields batch k = photographs order[k * batch_size ...]. What a batch holds is a function of the order, the
 // options and the set of broken photographs only, never of threads, timing or where the pass began:
 //   training    the place of a broken photograph at position p is taken by the next sound one after p in the
-//               order, cyclically (which this pass then holds twice), so the number of steps never changes;
+//               order, cyclically (which this pass then holds twice, the second time in the form of the one
+//               whose place it takes), so the number of steps never changes;
 //   validation  broken photographs are left out, their batch shrinks, and an empty batch is not delivered.
 // Decoding happens in the workers as batches come up, so that the first epoch's decoding overlaps with
 // training.
@@ -78,6 +96,7 @@ class loader {
   private:
     struct open_batch {
         photo_batch batch;
+        std::vector<std::size_t> squares;  // per place: which of the batch's squares would be its own
         std::vector<std::uint8_t> present; // per place: holds a photograph
         std::size_t unclaimed = 0;         // next place to prepare
         std::size_t unfinished = 0;        // places not ready yet
@@ -85,8 +104,10 @@ class loader {
 
     void work(const std::stop_token& stop);
     void prepare(open_batch& open, std::size_t place);
-    static void close_gaps(open_batch& ready);
+    void close_gaps(open_batch& ready) const;
     void open_batches();
+    void open_places(open_batch& opened, std::size_t number);
+    [[nodiscard]] std::size_t square_bytes() const noexcept;
     [[nodiscard]] std::size_t places_of(std::size_t batch) const noexcept;
 
     photo_store& store_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Internal: work over the photographs of a folder that takes all cores.
+// Work over the photographs of a folder that takes all cores.
 #pragma once
 
 #include <cstddef>

@@ -101,17 +101,36 @@ half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level)
     return half;
 }
 
+cut_source source_of_cut(std::size_t width, std::size_t height, std::size_t size, double fraction) {
+    const square_cut cut = fastai_cut(width, height, size, fraction, fraction);
+    if (height >= width)
+        return {.offset = cut.y * size * 3, .stride = size * 3, .side = cut.side, .free_is_vertical = true};
+    return {.offset = cut.x * 3, .stride = width * 3, .side = cut.side, .free_is_vertical = false};
+}
+
+cut_weights weights_of_cut(std::size_t side, std::size_t size) {
+    const detail::resample_weights& weights = weights_of_thread(side, size);
+    cut_weights result{.taps = weights.taps, .numbers = {}};
+    result.numbers.reserve(size * (2 + weights.taps));
+    for (std::size_t i = 0; i < size; ++i) {
+        result.numbers.push_back(static_cast<std::int32_t>(weights.first[i]));
+        result.numbers.push_back(static_cast<std::int32_t>(weights.count[i]));
+        const auto own = weights.weights.begin() + static_cast<std::ptrdiff_t>(i * weights.taps);
+        result.numbers.insert(result.numbers.end(), own, own + static_cast<std::ptrdiff_t>(weights.taps));
+    }
+    return result;
+}
+
 void cut_square(const half_resized& photo, double fraction, std::span<std::uint8_t> square, simd level) {
     if (square.size() != photo.size * photo.size * 3)
         throw std::logic_error("cut_square: the target is not (size, size, 3)");
-    const square_cut cut = fastai_cut(photo.width, photo.height, photo.size, fraction, fraction);
-    const detail::resample_weights& weights = weights_of_thread(photo.side, photo.size);
-    if (photo.free_is_vertical)
-        resample_rows(weights, photo.pixels.data() + cut.y * photo.size * 3, square.data(), photo.size * 3,
-                      level);
+    const cut_source from = source_of_cut(photo.width, photo.height, photo.size, fraction);
+    const detail::resample_weights& weights = weights_of_thread(from.side, photo.size);
+    const std::uint8_t* source = photo.pixels.data() + from.offset;
+    if (from.free_is_vertical)
+        resample_rows(weights, source, square.data(), from.stride, level);
     else
-        resample_columns(weights, photo.pixels.data() + cut.x * 3, photo.free_extent * 3, square.data(),
-                         photo.size, level);
+        resample_columns(weights, source, from.stride, square.data(), photo.size, level);
 }
 
 } // namespace petnet::data

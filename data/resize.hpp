@@ -60,6 +60,25 @@ inline constexpr std::size_t resize_slack = 32;
 // Takes the image by reference to add the slack to its storage; its pixels do not change. size >= 1.
 [[nodiscard]] half_resized resize_covered_axis(rgb_image& image, std::size_t size, simd level = best_simd());
 
+// The part of a photograph's half-resized pixels that cut_square makes the square of: it begins at byte
+// `offset`, its rows are `stride` bytes apart, and `side` of its rows (free_is_vertical) or columns become
+// `size`. `fraction` as for cut_square.
+struct cut_source {
+    std::size_t offset = 0, stride = 0, side = 0;
+    bool free_is_vertical = true;
+};
+[[nodiscard]] cut_source source_of_cut(std::size_t width, std::size_t height, std::size_t size,
+                                       double fraction);
+
+// How cut_square resamples `side` rows or columns to `size`, for those who do it elsewhere. For each output
+// 2 + taps numbers: the first input it reads, how many it reads, and their weights, multiples of 2^-22; those
+// not used are 0.
+struct cut_weights {
+    std::size_t taps = 0;
+    std::vector<std::int32_t> numbers; // (size, 2 + taps)
+};
+[[nodiscard]] cut_weights weights_of_cut(std::size_t side, std::size_t size);
+
 // Finishes the square at `fraction` in [0, 1] of the free axis (0.5 is fastai's validation cut) into
 // `square`, (size, size, 3) bytes.
 void cut_square(const half_resized& photo, double fraction, std::span<std::uint8_t> square,

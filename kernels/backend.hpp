@@ -76,6 +76,9 @@ class backend {
     // out_of_device_memory when the device has not that much.
     [[nodiscard]] virtual device_memory allocate(std::size_t bytes) = 0;
 
+    // Bytes that are free now in a memory of the device's own; 0 where the device works in the host's.
+    [[nodiscard]] virtual std::size_t free_memory() const { return 0; }
+
     // Between host arrays in row-major order of the logical shape and tensors of any layout; rounding to and
     // from the tensor's dtype. `values.size()` is the number of elements. Padding of the layout is written as
     // 0. f32 and bf16 tensors only. Calls wait for operations executed before, and are done on return.

@@ -57,6 +57,19 @@ class checker {
     std::string_view operation_;
 };
 
+void check(const checker& must, const cut_photographs& op) {
+    must.leading("pixels", op.pixels, 4);
+    const shape& dims = op.pixels.desc.dims;
+    must.require(dims[1] == dims[2] && dims[3] == 3, "pixels must be squares of 3 channels, last",
+                 dims.text());
+    must.tensor("pixels", op.pixels, dtype::u8, dims);
+    must.leading("store", op.store, 1);
+    must.tensor("store", op.store, dtype::u8, op.store.desc.dims);
+    must.leading("tables", op.tables, 1);
+    must.tensor("tables", op.tables, dtype::i32, op.tables.desc.dims);
+    must.tensor("places", op.places, dtype::u64, {dims[0], cut_place_columns});
+}
+
 // The extents of the pixels are returned.
 template <class Op> shape check_photo(const checker& must, const Op& op) {
     must.leading("pixels", op.pixels, 4);

@@ -31,6 +31,7 @@ double flops_of(const convolution_shape& s) {
 
 // Divisions count as multiplications; comparisons, exp, log and square roots do not count, nor does the work
 // on a single channel beside that on its elements.
+double flops_of(const cut_photographs&) { return 0; } // integers
 double flops_of(const photo_to_tensor& op) { return 3 * count_of(op.y); }
 double flops_of(const sampled_photo_to_tensor& op) {
     const shape &pixels = op.pixels.desc.dims, &y = op.y.desc.dims;
@@ -95,6 +96,9 @@ op_cost cost_of(const operation_params& op) {
         if (kind != access::write) cost.bytes_read += bytes_of(view);
         if (kind != access::read) cost.bytes_written += bytes_of(view);
     });
+    // Not the whole store: of each photograph, the least that a square can be made from.
+    if (const auto* cut = std::get_if<cut_photographs>(&op))
+        cost.bytes_read = bytes_of(cut->places) + bytes_of(cut->pixels);
     cost.flops = std::visit([](const auto& specific) { return flops_of(specific); }, op);
     return cost;
 }

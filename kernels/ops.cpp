@@ -25,6 +25,13 @@ consteval description<Op, Count> describe_as(std::string_view name, const operan
 
 constexpr access read = access::read, write = access::write, update = access::update;
 
+consteval auto describe(std::type_identity<cut_photographs>) {
+    using op = cut_photographs;
+    return describe_as<op>("cut_photographs", {{"store", &op::store, read},
+                                               {"tables", &op::tables, read},
+                                               {"places", &op::places, read},
+                                               {"pixels", &op::pixels, write}});
+}
 consteval auto describe(std::type_identity<photo_to_tensor>) {
     using op = photo_to_tensor;
     return describe_as<op>("photo_to_tensor", {{"pixels", &op::pixels, read}, {"y", &op::y, write}});

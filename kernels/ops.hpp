@@ -28,6 +28,28 @@ namespace petnet::kernels {
 // ---------------------------------------------------------------------------------------------------------
 // Photographs
 
+// Cuts the squares of a batch out of photographs that lie in the device's memory half resized: one axis has
+// the square's length already, the other, the free axis, is resampled here. (data/resize.hpp makes such
+// photographs and what the places say of them, and tells where the formula comes from.) For photograph n with
+// p = places[n], a point of the square has a position i along the free axis and j across it: i is its row and
+// j its column where p.vertical is 1, the other way round where it is 0.
+//   (first, count, weights...) = the 2 + p.taps numbers from tables[p.table + i*(2 + p.taps)] on
+//   sum[c] = sum over k < count of weights[k] * store[p.source + (first+k)*along + j*across + c]
+//   pixels[n, row, column, c] = clamp((sum[c] + 2^21) >> 22, 0, 255): exact on every backend
+// where the steps are p.stride bytes from row to row and 3 bytes from column to column.
+//   store   u8 (bytes), tables i32 (numbers): what places point to. That it lies inside and that sums stay
+//           within 32 bits is the caller's affair. The two may share memory.
+//   places  u64 (batch, cut_place_columns): a cut_place each
+//   pixels  u8 (batch, size, size, 3), row-major, RGB
+struct cut_photographs {
+    tensor_view store, tables, places, pixels;
+};
+struct cut_place {
+    std::uint64_t source = 0, stride = 0, table = 0, taps = 0, vertical = 0;
+    bool operator==(const cut_place&) const = default;
+};
+inline constexpr std::int64_t cut_place_columns = sizeof(cut_place) / sizeof(std::uint64_t);
+
 // y[n,c,h,w] = (pixels[n,h,w,c] / 255 - mean[c]) / deviation[c]
 //   pixels  u8 (batch, height, width, 3), row-major, RGB
 //   y       activation (batch, 3, height, width)
@@ -267,11 +289,11 @@ struct adam_step {
 // All of them, for code that treats operations alike.
 
 using operation_params =
-    std::variant<photo_to_tensor, sampled_photo_to_tensor, convolution_forward, convolution_backward_data,
-                 convolution_backward_weights, batch_norm_forward, batch_norm_inference, batch_norm_backward,
-                 max_pool_forward, max_pool_backward, concat_pool_forward, concat_pool_backward,
-                 linear_forward, linear_backward, dropout, softmax_cross_entropy, loss_scale_update,
-                 adam_step>;
+    std::variant<cut_photographs, photo_to_tensor, sampled_photo_to_tensor, convolution_forward,
+                 convolution_backward_data, convolution_backward_weights, batch_norm_forward,
+                 batch_norm_inference, batch_norm_backward, max_pool_forward, max_pool_backward,
+                 concat_pool_forward, concat_pool_backward, linear_forward, linear_backward, dropout,
+                 softmax_cross_entropy, loss_scale_update, adam_step>;
 
 [[nodiscard]] std::string_view name_of(const operation_params& op); // "convolution_forward"
 

@@ -32,8 +32,8 @@ void plan::bind(std::byte* memory) {
     for (node& n : nodes_)
         kernels::for_each_operand(
             n.params, [&](std::string_view, kernels::tensor_view& view, kernels::access) { place(view); });
-    for (kernels::tensor_view* view : {&pixels_, &transforms_, &image_, &target_, &row_keys_, &settings_,
-                                       &logits_, &loss_, &row_loss_, &predictions_})
+    for (kernels::tensor_view* view : {&pixels_, &places_, &transforms_, &image_, &target_, &row_keys_,
+                                       &settings_, &logits_, &loss_, &row_loss_, &predictions_})
         place(*view);
     for (named_gradient& g : gradients_) place(g.view);
     sequence_ = device_.sequence(prepare_nodes());

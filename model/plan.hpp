@@ -32,6 +32,10 @@ struct plan_options {
     std::int64_t photo_size = 0;
     bool transformed =
         false; // evaluation, with photo_size: also by transforms(), for augmentation at test time
+    // Where photographs lie half resized in the device's memory, and the weights to cut them by
+    // (kernels::cut_photographs): the plan cuts the pixels out of them, as its places() say. Absent: the
+    // pixels are written by the host.
+    kernels::tensor_view photo_store, cut_tables;
     std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F}; // ImageNet's
 };
 
@@ -53,7 +57,10 @@ class plan {
     // What goes in and comes out; valid after bind().
     [[nodiscard]] const kernels::tensor_view& pixels() const {
         return pixels_;
-    } // u8 (batch, height, width, 3), or of squares of photo_size
+    } // u8 (batch, height, width, 3), or of squares of photo_size; without photo_store only
+    [[nodiscard]] const kernels::tensor_view& places() const {
+        return places_;
+    } // u64 (batch, cut_place_columns); with photo_store only
     [[nodiscard]] const kernels::tensor_view& transforms() const {
         return transforms_;
     } // f32 (batch, photo_transform_columns); with photo_size, in training or if transformed
@@ -101,7 +108,7 @@ class plan {
     std::size_t tensor_bytes_ = 0;
     std::unique_ptr<kernels::operation> sequence_; // of the nodes
     kernels::device_memory workspace_{nullptr, [](std::byte*) {}};
-    kernels::tensor_view pixels_, transforms_, image_, target_, row_keys_, settings_, logits_, loss_,
+    kernels::tensor_view pixels_, places_, transforms_, image_, target_, row_keys_, settings_, logits_, loss_,
         row_loss_, predictions_;
     std::vector<named_gradient> gradients_;
 };

@@ -83,18 +83,27 @@ void plan_builder::drop(const std::string& label, const view& x, const view& y, 
     add(label, dropout{x, plan_.row_keys_, y, probability, layer});
 }
 
+// Pixels from the host, or cut on the device.
+tensor_view plan_builder::squares(std::int64_t height, std::int64_t width) {
+    const plan_options& options = plan_.options_;
+    const view pixels = vector(dtype::u8, {options.batch, height, width, 3});
+    if (!options.photo_store.present()) return plan_.pixels_ = pinned(pixels);
+    plan_.places_ = pinned(vector(dtype::u64, {options.batch, cut_place_columns}));
+    add("cut", cut_photographs{options.photo_store, options.cut_tables, plan_.places_, pixels});
+    return pixels;
+}
+
 void plan_builder::read_photographs(const view& image) {
     const plan_options& options = plan_.options_;
     if (options.photo_size == 0) {
-        plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.height, options.width, 3}));
-        add("photo", photo_to_tensor{plan_.pixels_, image, options.mean, options.deviation});
+        const view pixels = squares(options.height, options.width);
+        add("photo", photo_to_tensor{pixels, image, options.mean, options.deviation});
         return;
     }
-    plan_.pixels_ = pinned(vector(dtype::u8, {options.batch, options.photo_size, options.photo_size, 3}));
+    const view pixels = squares(options.photo_size, options.photo_size);
     if (training() || options.transformed)
         plan_.transforms_ = pinned(vector(dtype::f32, {options.batch, photo_transform_columns}));
-    add("photo",
-        sampled_photo_to_tensor{plan_.pixels_, plan_.transforms_, image, options.mean, options.deviation});
+    add("photo", sampled_photo_to_tensor{pixels, plan_.transforms_, image, options.mean, options.deviation});
 }
 
 void plan_builder::forward_body() {

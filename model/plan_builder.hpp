@@ -40,6 +40,7 @@ class plan_builder {
     };
 
     void read_photographs(const view& image);
+    [[nodiscard]] view squares(std::int64_t height, std::int64_t width);
     void forward_body();
     void forward_head();
     void backward_head();

@@ -3,6 +3,7 @@
 
 #include "base/random.hpp"
 #include "data/augment.hpp"
+#include "train/device_photographs.hpp"
 
 #include <array>
 #include <span>
@@ -37,22 +38,27 @@ void upload_transforms(const training_setup& setup, const model::plan& plan, con
 
 } // namespace
 
-void upload(kernels::backend& device, const model::plan& plan, const data::photo_batch& batch) {
-    device.upload_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
+std::size_t upload(const training_setup& setup, const model::plan& plan, data::photo_batch& batch) {
+    kernels::backend& device = setup.parameters.device();
+    const auto rows = static_cast<std::size_t>(setup.batch_size);
+    batch.labels.resize(rows);
     device.upload_bytes(plan.target(), std::as_bytes(std::span(batch.labels)));
+    if (setup.on_device != nullptr) return setup.on_device->upload(plan, batch);
+    const std::size_t pixel_bytes = batch.pixels.size();
+    batch.pixels.resize(pixel_bytes / batch.count * rows);
+    device.upload_bytes(plan.pixels(), std::as_bytes(std::span(batch.pixels)));
+    return pixel_bytes;
 }
 
 epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, std::int64_t run_epoch,
                               std::int64_t first_step, const step_hooks& hooks) {
     kernels::backend& device = setup.parameters.device();
-    const auto epoch = static_cast<std::uint64_t>(run_epoch);
-    data::loader loader(setup.photos, setup.labels, data::epoch_order(setup.split.train, setup.seed, epoch),
-                        data::pass::train,
-                        {.batch_size = static_cast<std::size_t>(setup.batch_size),
-                         .seed = setup.seed,
-                         .epoch = epoch,
-                         .first_batch = static_cast<std::size_t>(first_step),
-                         .threads = setup.loader_threads});
+    data::loader_options loading = loader_options(setup);
+    loading.epoch = static_cast<std::uint64_t>(run_epoch);
+    loading.first_batch = static_cast<std::size_t>(first_step);
+    data::loader loader(setup.photos, setup.labels,
+                        data::epoch_order(setup.split.train, setup.seed, loading.epoch), data::pass::train,
+                        loading);
     struct started_step {
         finished_step result;
         float loss = 0;
@@ -67,14 +73,14 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
     // Which step is which is a matter of place: reads in flight hold the address of their started_step.
     std::array<started_step, 2> steps;
     bool under_way = false, stopped = false;
-    std::size_t current = 0;
+    std::size_t current = 0, pixel_bytes = 0;
     data::photo_batch batch;
     for (std::int64_t started = first_step; !stopped && loader.next(batch); ++started, current ^= 1U) {
         hooks.begin();
         started_step& step = steps[current];
         const step_settings settings = hooks.settings(started);
         step.result = {.step_in_epoch = started, .hyper = settings.hyper, .images = batch.count};
-        upload(device, plan, batch);
+        pixel_bytes += upload(setup, plan, batch);
         upload_row_keys(setup, plan, batch, run_epoch);
         if (setup.augment) upload_transforms(setup, plan, batch, run_epoch);
         device.upload(plan.settings(), adam_settings(settings.hyper, settings.update));
@@ -91,7 +97,7 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         }
     }
     if (under_way) finish(steps[current ^ 1U]);
-    return {stopped, loader.seconds_waited()};
+    return {stopped, loader.seconds_waited(), pixel_bytes};
 }
 
 } // namespace petnet::train

@@ -34,8 +34,9 @@ struct step_hooks {
 };
 
 struct epoch_outcome {
-    bool stopped = false;      // on request; steps that were started are finished all the same
-    double seconds_waited = 0; // for photographs
+    bool stopped = false;        // on request; steps that were started are finished all the same
+    double seconds_waited = 0;   // for photographs
+    std::size_t pixel_bytes = 0; // copied to the device
 };
 
 // The steps of epoch `run_epoch` (counted over the whole run: keys the order, the cuts and dropout) from
@@ -44,7 +45,8 @@ struct epoch_outcome {
 epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, std::int64_t run_epoch,
                               std::int64_t first_step, const step_hooks& hooks);
 
-// Pixels and labels, as a plan takes them.
-void upload(kernels::backend& device, const model::plan& plan, const data::photo_batch& batch);
+// Pixels, or what setup.on_device makes of them, and labels, as a plan takes them; photographs that the batch
+// lacks are any. The number of bytes of pixels.
+std::size_t upload(const training_setup& setup, const model::plan& plan, data::photo_batch& batch);
 
 } // namespace petnet::train

@@ -4,7 +4,6 @@
 #include "base/errors.hpp"
 #include "data/loader.hpp"
 #include "train/epoch_steps.hpp"
-#include "train/phase_plans.hpp"
 
 #include <algorithm>
 #include <array>
@@ -36,6 +35,10 @@ fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> 
       steps_per_epoch_(steps_per_epoch(setup_.split.train.size(), setup_.batch_size)) {}
 
 bool fine_tuner::run(training_position& position, const hooks& calls) {
+    if (position.phase < static_cast<std::int64_t>(phases_.size())) {
+        on_device_ = make_device_photographs(setup_, phases_);
+        setup_.on_device = on_device_.get();
+    }
     std::int64_t run_epoch = 0;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(phases_.size()); ++i) {
         const training_phase& phase = phases_[static_cast<std::size_t>(i)];
@@ -43,9 +46,7 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             run_epoch += phase.epochs;
             continue;
         }
-        const std::unique_ptr<phase_plans> plans =
-            make_phase_plans(setup_.parameters, setup_.network, plan_options(setup_, phase.kind),
-                             [this](const std::string& line) { listener_.on_warning(line); });
+        const std::unique_ptr<phase_plans> plans = plans_of(phase.kind);
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -71,6 +72,22 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             calls.checkpoint(position, checkpoint_reason::epoch_ended);
     }
     return true;
+}
+
+std::unique_ptr<phase_plans> fine_tuner::plans_of(model::phase kind) {
+    if (on_device_) {
+        try {
+            auto plans =
+                std::make_unique<phase_plans>(setup_.parameters, setup_.network, plan_options(setup_, kind));
+            plans->bind();
+            return plans;
+        } catch (const kernels::out_of_device_memory&) {
+            setup_.on_device = nullptr;
+            on_device_.reset();
+        }
+    }
+    return make_phase_plans(setup_.parameters, setup_.network, plan_options(setup_, kind),
+                            [this](const std::string& line) { listener_.on_warning(line); });
 }
 
 bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
@@ -109,15 +126,14 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
                          .save_due = calls.checkpoint_due,
                          .save = [&] { calls.checkpoint(position, checkpoint_reason::due); }});
     report.seconds_waited = outcome.seconds_waited;
+    report.pixel_bytes = outcome.pixel_bytes;
     return !outcome.stopped;
 }
 
 bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& report) {
     const stopwatch watch;
     data::loader loader(setup_.photos, setup_.labels, setup_.split.valid, data::pass::valid,
-                        {.batch_size = static_cast<std::size_t>(setup_.batch_size),
-                         .seed = setup_.seed,
-                         .threads = setup_.loader_threads});
+                        loader_options(setup_));
     const auto rows = static_cast<std::size_t>(setup_.batch_size);
     const auto classes = static_cast<std::size_t>(plan.logits().desc.dims[1]);
     double loss = 0;
@@ -152,10 +168,8 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     std::size_t current = 0;
     for (data::photo_batch batch; !stopped && loader.next(batch); current ^= 1U) {
         started_batch& started = batches[current];
-        // The last batch fills the first rows; the others are black and counted nowhere.
-        batch.pixels.resize(batch.pixels.size() / batch.count * rows);
-        batch.labels.resize(rows);
-        upload(device_, plan, batch);
+        // The last batch fills the first rows; the others are counted nowhere.
+        report.pixel_bytes += upload(setup_, plan, batch);
         plan.execute();
         started.count = batch.count;
         started.labels = batch.labels;

@@ -2,12 +2,15 @@
 // fine_tune: the two phases, epoch by epoch, step by step.
 #pragma once
 
+#include "train/device_photographs.hpp"
 #include "train/observer.hpp"
+#include "train/phase_plans.hpp"
 #include "train/schedule.hpp"
 #include "train/training_setup.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,12 +47,15 @@ class fine_tuner {
     [[nodiscard]] bool run(training_position& position, const hooks& calls);
 
   private:
+    // With photographs on the device, unless the plans need that memory.
+    [[nodiscard]] std::unique_ptr<phase_plans> plans_of(model::phase kind);
     [[nodiscard]] bool train_epoch(training_position& position, model::plan& plan, std::int64_t run_epoch,
                                    const hooks& calls, epoch_report& report);
     // False where a stop was requested.
     [[nodiscard]] bool validate(model::plan& plan, const hooks& calls, epoch_report& report);
     [[nodiscard]] std::string first_broken() const; // of those that validate: why
 
+    std::unique_ptr<device_photographs> on_device_;
     training_setup setup_;
     std::vector<training_phase> phases_;
     observer& listener_;

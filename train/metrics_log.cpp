@@ -39,7 +39,8 @@ void metrics_log::on_epoch(const epoch_report& epoch) {
           {"error_rate", epoch.validation.error_rate},
           {"seconds", epoch.seconds},
           {"seconds_validating", epoch.seconds_validating},
-          {"seconds_waited", epoch.seconds_waited}});
+          {"seconds_waited", epoch.seconds_waited},
+          {"pixel_bytes", epoch.pixel_bytes}});
 }
 
 } // namespace petnet::train

@@ -31,6 +31,7 @@ struct epoch_report {
     double train_loss = 0; // fastai's smoothed training loss
     validation_metrics validation;
     double seconds = 0, seconds_validating = 0, seconds_waited = 0; // waited: for photographs, while training
+    std::size_t pixel_bytes = 0; // copied to the device, those that validate included
 };
 
 // A photograph to validate on, and the network's answer.

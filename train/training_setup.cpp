@@ -2,7 +2,7 @@
 #include "train/training_setup.hpp"
 
 #include "base/errors.hpp"
-#include "data/loader.hpp"
+#include "train/device_photographs.hpp"
 
 #include <string>
 
@@ -22,12 +22,29 @@ std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size) {
 }
 
 model::plan_options plan_options(const training_setup& setup, model::phase kind) {
-    return {.kind = kind,
-            .batch = setup.batch_size,
-            .height = setup.image_size,
-            .width = setup.image_size,
-            .activations = setup.activations,
-            .photo_size = setup.augment ? static_cast<std::int64_t>(setup.photos.options().image_size) : 0};
+    model::plan_options options{
+        .kind = kind,
+        .batch = setup.batch_size,
+        .height = setup.image_size,
+        .width = setup.image_size,
+        .activations = setup.activations,
+        .photo_size = setup.augment ? static_cast<std::int64_t>(setup.photos.options().image_size) : 0};
+    if (setup.on_device != nullptr) {
+        options.photo_store = setup.on_device->store();
+        options.cut_tables = setup.on_device->tables();
+    }
+    return options;
+}
+
+data::loader_options loader_options(const training_setup& setup) {
+    data::loader_options options{.batch_size = static_cast<std::size_t>(setup.batch_size),
+                                 .seed = setup.seed,
+                                 .threads = setup.loader_threads};
+    if (setup.on_device != nullptr)
+        options.form_of = [on_device = setup.on_device](std::size_t index) {
+            return on_device->form_of(index);
+        };
+    return options;
 }
 
 } // namespace petnet::train

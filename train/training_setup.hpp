@@ -2,6 +2,7 @@
 // What is trained, and on what: all that the steps of a training need but their schedule.
 #pragma once
 
+#include "data/loader.hpp"
 #include "data/photo_store.hpp"
 #include "data/split.hpp"
 #include "model/parameters.hpp"
@@ -9,9 +10,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace petnet::train {
+
+class device_photographs;
 
 struct training_setup {
     model::parameters& parameters;
@@ -25,6 +29,10 @@ struct training_setup {
     std::uint64_t seed = 42;
     kernels::dtype activations = kernels::dtype::f32;
     unsigned loader_threads = 0; // 0: one for each core
+    // Most bytes of the device's memory that photographs may take (device_photographs.hpp); nothing: all that
+    // is to spare.
+    std::optional<std::size_t> device_photo_bytes;
+    device_photographs* on_device = nullptr; // where they lie; nullptr: each batch brings its squares
 };
 
 // Of so many training photographs; usage_error where they do not fill one batch, or a batch has one
@@ -32,5 +40,8 @@ struct training_setup {
 [[nodiscard]] std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size);
 
 [[nodiscard]] model::plan_options plan_options(const training_setup& setup, model::phase kind);
+
+// For a pass over the photographs; epoch and first batch are left to the caller.
+[[nodiscard]] data::loader_options loader_options(const training_setup& setup);
 
 } // namespace petnet::train

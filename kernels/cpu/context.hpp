@@ -60,6 +60,7 @@ struct row_view {
 [[nodiscard]] row_view rows_of(const tensor_desc& desc);
 
 // One factory per family; each takes ownership of a copy of the parameters.
+[[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const cut_photographs& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const photo_to_tensor& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const sampled_photo_to_tensor& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const convolution_forward& op);

@@ -28,6 +28,7 @@ class context {
 // One factory per family, of parameters that have passed check_contract and the backend's check of layouts;
 // each takes a copy of the parameters. Choices (grid, block, kernel) depend on shapes and dtypes only, never
 // on the device or on addresses: same inputs, same bits.
+[[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const cut_photographs& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const photo_to_tensor& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const sampled_photo_to_tensor& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cuda, const convolution_forward& op);

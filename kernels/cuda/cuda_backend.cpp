@@ -95,12 +95,15 @@ class cuda_backend final : public backend, public timed_device {
         const cudaError_t result = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
         if (result == cudaErrorMemoryAllocation) {
             static_cast<void>(cudaGetLastError());
-            std::size_t free = 0, total = 0;
-            check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
-            throw out_of_device_memory(bytes, free, properties_.name);
+            throw out_of_device_memory(bytes, free_memory(), properties_.name);
         }
         check(result, "allocating memory of the GPU");
         return {static_cast<std::byte*>(memory), [](std::byte* p) { free_device_memory{}(p); }};
+    }
+    std::size_t free_memory() const override {
+        std::size_t free = 0, total = 0;
+        check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
+        return free;
     }
 
     void write(const tensor_view& to, std::span<const float> values) override { write_values(to, values); }

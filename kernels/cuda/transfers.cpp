@@ -28,11 +28,14 @@ transfers::~transfers() {
 }
 
 transfers::staging& transfers::free_staging(std::size_t bytes) {
-    for (staging& s : uploads_) // of about this size: small uploads do not take the large buffers
-        if (s.capacity >= bytes && s.capacity <= std::max(2 * bytes, smallest_buffer) &&
+    staging* tightest = nullptr; // small uploads leave the large buffers to the large
+    for (staging& s : uploads_)
+        if (s.capacity >= bytes && (tightest == nullptr || s.capacity < tightest->capacity) &&
             is_done(s.done.get()))
-            return s;
-    const std::size_t capacity = std::max(bytes, smallest_buffer);
+            tightest = &s;
+    if (tightest != nullptr) return *tightest;
+    // A quarter more: new photographs take another number of bytes in each step.
+    const std::size_t capacity = std::max(bytes + bytes / 4, smallest_buffer);
     uploads_.push_back(
         {capacity, make_pinned_buffer(capacity), make_device_buffer(capacity), make_event(), make_event()});
     return uploads_.back();

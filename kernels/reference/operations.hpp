@@ -11,6 +11,7 @@
 
 namespace petnet::kernels::reference {
 
+template <class T> std::unique_ptr<operation> prepare(const cut_photographs& op);
 template <class T> std::unique_ptr<operation> prepare(const photo_to_tensor& op);
 template <class T> std::unique_ptr<operation> prepare(const sampled_photo_to_tensor& op);
 template <class T> std::unique_ptr<operation> prepare(const convolution_forward& op);

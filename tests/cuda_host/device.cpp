@@ -53,6 +53,12 @@ device_state& state() {
     return instance;
 }
 
+// Never destroyed: objects of static duration may make calls late.
+call_counts& counts() {
+    static auto& instance = *new call_counts;
+    return instance;
+}
+
 template <class Run> cudaError_t with_device(const char* call, int device, const Run& run) {
     return api(call, [&] {
         if (state().count == 0) return cudaErrorNoDevice;
@@ -72,6 +78,17 @@ cudaError_t give(const char* call, int* to, int value) {
 std::recursive_mutex& runtime_mutex() {
     static std::recursive_mutex instance;
     return instance;
+}
+void count_call(std::string_view call) {
+    const auto found = counts().find(call);
+    if (found != counts().end())
+        ++found->second;
+    else
+        counts().emplace(call, 1);
+}
+call_counts calls() {
+    const std::lock_guard lock(runtime_mutex());
+    return counts();
 }
 cudaError_t injected(const char* call) {
     auto& failures = state().failures;

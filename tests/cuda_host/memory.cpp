@@ -167,6 +167,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
         if (bytes == 0) return cudaSuccess;
         const cudaError_t error = cuda_host::check_copy(to, from, bytes, kind);
         if (error != cudaSuccess) return error;
+        if (cuda_host::place_of(from, bytes) == place::pageable ||
+            cuda_host::place_of(to, bytes) == place::pageable)
+            cuda_host::count_call(cuda_host::pageable_copy);
         // Pageable memory is read at the call (by a graph: at each launch), pinned memory when the copy runs.
         if (cuda_host::place_of(from, bytes) == place::pageable && !cuda_host::is_capturing(stream)) {
             const auto* first = static_cast<const std::byte*>(from);

@@ -16,10 +16,12 @@ std::recursive_mutex& runtime_mutex();
 // The failure that a test asked for, or cudaSuccess.
 cudaError_t injected(const char* call);
 cudaError_t remember(cudaError_t result) noexcept; // for cudaGetLastError
+void count_call(std::string_view call);
 
 // Every call of the runtime goes through here.
 template <class Run> cudaError_t api(const char* call, const Run& run) {
     const std::lock_guard lock(runtime_mutex());
+    count_call(call);
     if (const cudaError_t error = injected(call); error != cudaSuccess) return remember(error);
     return remember(run());
 }

@@ -266,6 +266,34 @@ TEST_F(cuda_runtime, failures_come_when_asked_for) {
     EXPECT_STREQ(cudaGetErrorName(cudaErrorECCUncorrectable), "cudaErrorECCUncorrectable");
 }
 
+TEST_F(cuda_runtime, calls_are_counted) {
+    const auto made = [before = calls()](std::string_view call) {
+        const auto count = [call](const call_counts& in) {
+            const auto found = in.find(call);
+            return found == in.end() ? 0 : found->second;
+        };
+        return count(calls()) - count(before);
+    };
+    void *device = nullptr, *pinned = nullptr;
+    int pageable = 0;
+    ASSERT_EQ(cudaMalloc(&device, sizeof pageable), cudaSuccess);
+    ASSERT_EQ(cudaMallocHost(&pinned, sizeof pageable), cudaSuccess);
+    for (const void* from : {static_cast<const void*>(&pageable), static_cast<const void*>(pinned)})
+        EXPECT_EQ(cudaMemcpyAsync(device, from, sizeof pageable, cudaMemcpyHostToDevice, nullptr),
+                  cudaSuccess);
+    EXPECT_EQ(cudaMemcpyAsync(&pageable, device, sizeof pageable, cudaMemcpyDeviceToHost, nullptr),
+              cudaSuccess);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    EXPECT_EQ(made("cudaMalloc"), 1U);
+    EXPECT_EQ(made("cudaMemcpyAsync"), 3U);
+    EXPECT_EQ(made(pageable_copy), 2U);
+    EXPECT_EQ(made("cudaDeviceSynchronize"), 1U);
+    EXPECT_EQ(made("cudaFree"), 0U);
+    EXPECT_EQ(cudaFree(device), cudaSuccess);
+    EXPECT_EQ(made("cudaFree"), 1U);
+    EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+}
+
 TEST_F(cuda_runtime, the_device_is_what_the_test_says) {
     cudaDeviceProp properties{};
     EXPECT_EQ(cudaGetDeviceProperties(&properties, 0), cudaSuccess);

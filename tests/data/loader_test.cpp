@@ -7,6 +7,7 @@
 #include "tests/data/test_folder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -193,6 +194,45 @@ TEST_F(loading, training_fills_the_place_of_a_broken_photograph_with_the_next_so
         for (const broken_photo& broken : photos.broken()) named.push_back(broken.name);
         EXPECT_THAT(named, ElementsAre("ac.bmp", "ad.bmp", "aj.bmp", "al.bmp"));
         EXPECT_THAT(photos.broken()[0].reason, HasSubstr("ac.bmp: a truncated, corrupt or unsupported BMP"));
+    }
+}
+
+TEST_F(loading, delivers_photographs_in_the_form_that_is_asked_for) {
+    using enum photo_form;
+    constexpr std::array forms{whole, square, known, whole, square, known, whole, whole, known};
+    make(forms.size(), {4, 7});
+    for (const pass kind : {pass::train, pass::valid}) {
+        photo_store photos = store();
+        std::vector<std::size_t> asked;
+        loader_options options = batches_of(forms.size(), 3);
+        options.form_of = [&](std::size_t index) {
+            asked.push_back(index);
+            return forms.at(index);
+        };
+        loader pass_over(photos, labels_, in_order(9), kind, options);
+        photo_batch batch;
+        ASSERT_TRUE(pass_over.next(batch));
+        EXPECT_EQ(asked, in_order(9));
+        EXPECT_EQ(batch.count, kind == pass::train ? 9U : 7U);
+        std::size_t squares = 0;
+        for (std::size_t place = 0; place < batch.count; ++place) {
+            const std::size_t index = batch.indices[place];
+            EXPECT_EQ(batch.labels[place], labels_[index]);
+            EXPECT_EQ(batch.fractions[place],
+                      kind == pass::train
+                          ? training_cut(options.seed, options.epoch, photos.folder().photos[index].name)
+                          : 0.5);
+            if (batch.forms[place] == square) {
+                EXPECT_EQ(batch.pixels.at(48 * squares++), index);
+            }
+            EXPECT_EQ(batch.whole[place] != nullptr, batch.forms[place] == whole) << place;
+            if (batch.whole[place]) {
+                EXPECT_EQ(batch.whole[place]->pixels[0], index);
+            }
+        }
+        EXPECT_EQ(batch.pixels.size(), 48 * squares);
+        EXPECT_EQ(squares, kind == pass::train ? 2U : 1U);
+        EXPECT_FALSE(pass_over.next(batch));
     }
 }
 

@@ -166,3 +166,37 @@ TEST(resize, cuts_where_the_fraction_says) {
         EXPECT_EQ(resized(image, 10, 0.999, level).back(), 98);
     }
 }
+
+// The formula of kernels::cut_photographs, from what others are told of a cut.
+TEST(resize, cuts_that_others_make_have_the_same_bits) {
+    constexpr std::size_t size = 24;
+    for (const auto& [width, height] :
+         {std::pair<std::size_t, std::size_t>{67, 100}, {100, 67}, {24, 31}, {9, 7}}) {
+        rgb_image image = noise(width, height);
+        const half_resized photo = resize_covered_axis(image, size);
+        for (const double fraction : {0., 0.37, 0.5, 1.}) {
+            const cut_source from = source_of_cut(width, height, size, fraction);
+            const cut_weights weights = weights_of_cut(from.side, size);
+            ASSERT_EQ(weights.numbers.size(), size * (2 + weights.taps));
+            const std::size_t along = from.free_is_vertical ? from.stride : 3,
+                              across = from.free_is_vertical ? 3 : from.stride;
+            std::vector<std::uint8_t> square;
+            for (std::size_t row = 0; row < size; ++row)
+                for (std::size_t column = 0; column < size; ++column)
+                    for (std::size_t c = 0; c < 3; ++c) {
+                        const std::size_t i = from.free_is_vertical ? row : column,
+                                          j = from.free_is_vertical ? column : row;
+                        const std::int32_t* table = weights.numbers.data() + i * (2 + weights.taps);
+                        std::int64_t sum = 1 << 21;
+                        for (int k = 0; k < table[1]; ++k)
+                            sum +=
+                                std::int64_t{table[2 + k]} *
+                                photo.pixels.at(from.offset + static_cast<std::size_t>(table[0] + k) * along +
+                                                j * across + c);
+                        square.push_back(static_cast<std::uint8_t>(sum >> 22));
+                    }
+            EXPECT_TRUE(square == resized(image, size, fraction, best_simd()))
+                << width << "x" << height << " at " << fraction;
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "base/random.hpp"
 
 #include <cstddef>
 #include <cstring>
@@ -60,6 +61,22 @@ inline std::string one_pixel_bmp(unsigned char gray) {
     bytes[26] = 1;
     bytes[28] = 24;
     for (std::size_t i = 54; i < 57; ++i) bytes[i] = static_cast<char>(gray);
+    return bytes;
+}
+
+// A BMP of noise, which is another one for each key. The width is a multiple of 4, as a row's bytes must be;
+// sides are below 256.
+inline std::string noise_bmp(random_key key, std::size_t width, std::size_t height) {
+    std::string bytes(54 + 3 * width * height, '\0');
+    bytes.replace(0, 2, "BM");
+    bytes[10] = 54;
+    bytes[14] = 40;
+    bytes[18] = static_cast<char>(width);
+    bytes[22] = static_cast<char>(height);
+    bytes[26] = 1;
+    bytes[28] = 24;
+    for (std::size_t i = 54; i < bytes.size(); ++i)
+        bytes[i] = static_cast<char>(static_cast<unsigned char>(255 * key.uniform(i)));
     return bytes;
 }
 

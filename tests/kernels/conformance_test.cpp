@@ -33,6 +33,44 @@ tensor_view random_pixels(test_tensors& tensors, const shape& dims) {
     return tensors.bytes(dtype::u8, dims, pixels);
 }
 
+// Squares of photographs that lie one behind the other, upright and lying ones in turn, cut at some place;
+// with weights that sum to more than 1, less, and nothing.
+operation_params some_cuts(test_tensors& tensors, std::int64_t batch, std::int64_t size) {
+    const random_key key = random_key(3).child(static_cast<std::uint64_t>(size));
+    const auto side = static_cast<std::uint64_t>(size), inputs = 2 * side + 3, taps = std::uint64_t{4};
+    const std::uint64_t photo_bytes = inputs * side * 3, table_numbers = side * (2 + taps);
+    std::vector<std::uint8_t> store(static_cast<std::size_t>(batch) * photo_bytes);
+    for (std::size_t i = 0; i < store.size(); ++i) store[i] = static_cast<std::uint8_t>(key.bits(i) & 0xFF);
+    std::vector<std::int32_t> tables;
+    std::vector<std::uint64_t> places;
+    for (std::uint64_t n = 0; n < static_cast<std::uint64_t>(batch); ++n) {
+        const bool vertical = n % 2 == 0;
+        const std::uint64_t stride = 3 * (vertical ? side : inputs), step = vertical ? stride : 3;
+        const std::uint64_t cut = n % 3; // inputs that are left out at the beginning
+        for (const std::uint64_t value :
+             {n * photo_bytes + cut * step, stride, n * table_numbers, taps, std::uint64_t{vertical}})
+            places.push_back(value);
+        for (std::uint64_t i = 0; i < side; ++i) {
+            const std::uint64_t count = 1 + i % taps;
+            tables.insert(tables.end(), {static_cast<std::int32_t>(2 * i), static_cast<std::int32_t>(count)});
+            for (std::uint64_t k = 0; k < taps; ++k)
+                tables.push_back(k < count
+                                     ? static_cast<std::int32_t>(key.child(n).bits(i * taps + k) % (1U << 21))
+                                     : 0x7FFFFFFF); // must not be looked at
+        }
+    }
+    const auto whole = [](const auto& values) { return shape{static_cast<std::int64_t>(values.size())}; };
+    return cut_photographs{tensors.integers(dtype::u8, whole(store), store),
+                           tensors.integers(dtype::i32, whole(tables), tables),
+                           tensors.integers(dtype::u64, {batch, cut_place_columns}, places),
+                           tensors.output(tensor_desc{dtype::u8, {batch, size, size, 3}})};
+}
+
+TEST_P(conformance_test, cut_photographs) {
+    for (const std::int64_t size : {1, 7, 16, 33})
+        expect([&](test_tensors& tensors) { return some_cuts(tensors, 5, size); });
+}
+
 TEST_P(conformance_test, photo_to_tensor) {
     for (const shape& dims : {shape{1, 1, 1, 3}, shape{2, 7, 5, 3}, shape{3, 16, 17, 3}})
         expect([&](test_tensors& tensors) -> operation_params {

@@ -84,6 +84,25 @@ TEST_P(contract_test, batch_norm) {
     EXPECT_NO_THROW(static_cast<void>(tensors_.prepare(backward)));
 }
 
+TEST_P(contract_test, cut_photographs) {
+    const auto of = [&](dtype type, const shape& dims) { return tensors_.output(tensor_desc{type, dims}); };
+    const cut_photographs good{of(dtype::u8, {500}), of(dtype::i32, {40}), of(dtype::u64, {2, 5}),
+                               of(dtype::u8, {2, 4, 4, 3})};
+    EXPECT_NO_THROW(static_cast<void>(tensors_.prepare(good)));
+    cut_photographs bad = good;
+    bad.places = of(dtype::u64, {2, 4});
+    expect_refused(bad, "cut_photographs: places must be u64 2x5; got u64 2x4");
+    bad = good;
+    bad.pixels = of(dtype::u8, {2, 4, 5, 3});
+    expect_refused(bad, "pixels must be squares of 3 channels, last; got 2x4x5x3");
+    bad = good;
+    bad.tables = of(dtype::u64, {40});
+    expect_refused(bad, "tables must be i32 40");
+    bad = good;
+    bad.store = {};
+    expect_refused(bad, "store must be there");
+}
+
 TEST_P(contract_test, the_rest) {
     expect_refused(
         photo_to_tensor{tensors_.output(tensor_desc{dtype::u8, {1, 2, 2, 4}}), out({1, 3, 2, 2}), {}, {}},

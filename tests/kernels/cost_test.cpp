@@ -47,6 +47,10 @@ TEST(cost_test, batch_norm) {
 TEST(cost_test, the_rest) {
     const tensor_view x = f32({2, 3, 4, 4}), pooled = f32({2, 3, 2, 2}); // 96 and 24 elements
     const tensor_view argmax = present(dtype::u8, {2, 3, 2, 2});
+    expect_cost(cut_photographs{present(dtype::u8, {5000}), present(dtype::i32, {600}),
+                                present(dtype::u64, {2, cut_place_columns}),
+                                present(dtype::u8, {2, 4, 4, 3})},
+                2 * 5 * 8 + 96, 96, 0);
     expect_cost(photo_to_tensor{present(dtype::u8, {2, 4, 4, 3}), x, {}, {}}, 96, 4 * 96, 3 * 96);
     // 2x3x2x2 elements at 8 points, of 4x4 pixels as they are, then of 5x6 pixels averaged to 4x4
     expect_cost(sampled_photo_to_tensor{present(dtype::u8, {2, 4, 4, 3}), {}, pooled, {}, {}}, 96, 4 * 24,

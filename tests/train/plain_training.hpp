@@ -36,8 +36,10 @@ class plain_training : public ::testing::Test {
 
     plain_training() : network_(model::make_resnet({.classes = 2})) {
         for (std::size_t i = 0; i < photographs; ++i) {
-            const int width = i % 2 == 0 ? 48 : 40; // free axis: cuts are drawn; 4 divides it, as a row must
-            folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp", bitmap(i, width));
+            const std::size_t width =
+                i % 2 == 0 ? 48 : 40; // free axis: cuts are drawn; 4 divides it, as a row must
+            folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp",
+                          test::noise_bmp(random_key(i).child("pixels"), width, 32));
         }
         cut_to(size);
         labels_ = data::label_photos(photos_->folder(), data::label_rule::parse("cat-dog")).of_photo;
@@ -132,22 +134,6 @@ class plain_training : public ::testing::Test {
     data::photo_split split_;
 
   private:
-    // A bitmap of `width` x 32 pixels, whose content is `what`'s alone.
-    static std::string bitmap(std::uint64_t what, int width) {
-        std::string bytes(54 + static_cast<std::size_t>(3 * width * 32), '\0');
-        bytes.replace(0, 2, "BM");
-        bytes[10] = 54;
-        bytes[14] = 40;
-        bytes[18] = static_cast<char>(width);
-        bytes[22] = 32;
-        bytes[26] = 1;
-        bytes[28] = 24;
-        const random_key key = random_key(what).child("pixels");
-        for (std::size_t i = 54; i < bytes.size(); ++i)
-            bytes[i] = static_cast<char>(static_cast<unsigned char>(255 * key.uniform(i)));
-        return bytes;
-    }
-
     void feed(kernels::backend& device, const model::plan& plan, std::int64_t epoch,
               std::span<const std::size_t> order) {
         const std::size_t square = 3 * side() * side();

@@ -86,14 +86,16 @@ TEST_F(cuda_backend_test, late_reads_are_there_at_their_mark_and_not_before) {
 }
 
 TEST_F(cuda_backend_test, staging_memory_is_used_again) {
-    const tensor_view x = floats(5000);
+    const tensor_view x = floats(5000), fewer = floats(2000), more = floats(6000);
     const std::vector<double> zeros(5000);
     backend_->upload(x, zeros);
     backend_->wait(backend_->mark());
     const cuda_host::usage before = cuda_host::in_use();
     for (int i = 0; i < 20; ++i) {
-        backend_->upload(x, zeros);
-        backend_->wait(backend_->mark());
+        for (const tensor_view& to : {x, fewer, more}) { // each alone: the next one finds the memory free
+            backend_->upload(to, std::vector<double>(static_cast<std::size_t>(to.desc.dims[0])));
+            backend_->wait(backend_->mark());
+        }
     }
     EXPECT_EQ(cuda_host::in_use(), before);
 }

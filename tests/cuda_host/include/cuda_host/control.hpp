@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <cuda_runtime.h>
 #include <functional>
+#include <map>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace cuda_host {
@@ -49,6 +51,12 @@ struct usage {
     bool operator==(const usage&) const = default;
 };
 [[nodiscard]] usage in_use();
+
+// How often each call was made since the program began, by its name; failed ones too. Asynchronous copies
+// from or to pageable memory, for which CUDA may wait, are counted once more, as `pageable_copy`.
+inline constexpr std::string_view pageable_copy = "cudaMemcpyAsync of pageable memory";
+using call_counts = std::map<std::string, std::size_t, std::less<>>;
+[[nodiscard]] call_counts calls();
 
 // Forgets queued work, injected failures, errors on record, and settings of the device and the schedule.
 // Memory, streams and events stay.
