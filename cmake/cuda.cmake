@@ -111,6 +111,10 @@ if(NOT cuda_missing)
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 does not know that nvcc can
       set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     endif()
+    # CMake 3.25 sets a property of this target also where CUDA has the library no more, as in 13.
+    if(CMAKE_VERSION VERSION_LESS 3.26 AND NOT TARGET CUDA::nvToolsExt)
+      add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
+    endif()
     find_package(CUDAToolkit QUIET)
   endif()
   if(NOT CUDAToolkit_FOUND)

@@ -19,28 +19,12 @@ import urllib.request
 import azure_fake
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "support"))
+import peer_packages  # noqa: E402 (the folder is named above)
+
 MLFLOW = ["mlflow==3.17.2", "tensorboard==2.21.0"]
 # What azureml-mlflow 1.62 works with: it speaks MLflow 2, which fails with a newer protobuf or SQLAlchemy.
 AZURE = ["mlflow-skinny==2.22.5", "protobuf<7", "sqlalchemy<2.1", "azureml-mlflow==1.62.0.post6"]
-
-
-def skip(reason):
-    print("skipped: " + reason)
-    sys.exit(77)
-
-
-def environment(folder, name, packages):
-    place = os.path.join(folder, name)
-    python = os.path.join(place, "bin", "python")
-    if not os.path.exists(os.path.join(place, "complete")):
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
-        pip = subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], capture_output=True, text=True)
-        if pip.returncode != 0:
-            if "Could not find a version" in pip.stderr or "connection" in pip.stderr.lower():
-                skip("pip cannot install " + " ".join(packages))
-            sys.exit(pip.stderr)
-        open(os.path.join(place, "complete"), "w").close()
-    return python
 
 
 def free_port():
@@ -154,18 +138,16 @@ def check_azure(program, python, folder):
 
 
 def main():
-    if os.environ.get("PETNET_PEERS") != "1":
-        skip("PETNET_PEERS=1 runs the tests against real packages, which pip installs (minutes)")
+    peer_packages.require_peers()
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as scratch:
-        kept = os.environ.get("PETNET_PEERS_DIR", scratch)
-        os.makedirs(kept, exist_ok=True)
-        python = environment(kept, "mlflow", MLFLOW)
+        python = os.path.join(peer_packages.environment("mlflow", MLFLOW), "python")
         for name in ("plain", "azure"):
             os.makedirs(os.path.join(scratch, name))
         check_mlflow(program, python, os.path.join(scratch, "plain"))
         check_tensorboard(python, os.path.join(scratch, "plain"))
-        check_azure(program, environment(kept, "azureml", AZURE), os.path.join(scratch, "azure"))
+        python = os.path.join(peer_packages.environment("azureml-mlflow", AZURE), "python")
+        check_azure(program, python, os.path.join(scratch, "azure"))
 
 
 if __name__ == "__main__":
