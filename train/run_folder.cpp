@@ -23,8 +23,9 @@ namespace fs = std::filesystem;
 }
 
 // What a run leaves in its folder; anything else there is the user's.
-constexpr std::array<const char*, 6> run_entries{"run.json",          "metrics.jsonl", "valid.txt",
-                                                 "model.safetensors", "checkpoint",    "report.html"};
+constexpr std::array<const char*, 7> run_entries{"run.json",          "metrics.jsonl", "valid.txt",
+                                                 "model.safetensors", "checkpoint",    "report.html",
+                                                 "training.svg"};
 
 bool is_run_entry(const std::string& name) {
     return std::ranges::any_of(run_entries, [&](const char* entry) { return name == entry; });
