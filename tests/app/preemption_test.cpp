@@ -64,7 +64,7 @@ TEST_F(preemption, no_checkpoint_within_an_epoch_where_none_is_wanted) {
 // PETNET_INTERRUPTIONS=50 is the large one.
 TEST_F(preemption, interruptions_at_random) {
     const char* wanted = std::getenv("PETNET_INTERRUPTIONS");
-    const int least = wanted == nullptr ? 6 : std::max(std::atoi(wanted), 1);
+    const int least = wanted == nullptr ? 6 : std::max(static_cast<int>(std::strtol(wanted, nullptr, 10)), 1);
     const std::string data = photographs("d");
     const arguments more{"--epochs", "4"};
     const outcome whole = run(training(data, "whole", more));

@@ -6,7 +6,7 @@
 #include "tests/support/fake_mlflow.hpp"
 
 #include <atomic>
-#include <cmath>
+#include <limits>
 
 using namespace petnet;
 using namespace petnet::testing;
@@ -180,7 +180,8 @@ TEST_F(mlflow, values_that_are_no_numbers) {
     fake_mlflow server;
     mlflow_sink sink(settings_for(server.uri()), memory(), patience());
     sink.start(description());
-    sink.epoch({0, 0, {{"a", NAN}, {"b", INFINITY}, {"c", -INFINITY}}});
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    sink.epoch({0, 0, {{"a", std::numeric_limits<double>::quiet_NaN()}, {"b", infinity}, {"c", -infinity}}});
     sink.end(ending::finished, {});
     const auto metrics = server.only_run().metrics;
     ASSERT_EQ(metrics.size(), 3U);
