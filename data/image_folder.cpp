@@ -52,11 +52,13 @@ void list_files(const fs::path& folder, const std::string& prefix, std::vector<c
     if (code) cannot_read(folder, code);
     for (const fs::directory_iterator end; entries != end; entries.increment(code)) {
         const std::string name = prefix + entries->path().filename().string();
-        std::error_code of_entry; // a dangling link has no status; it is no regular file
-        if (entries->is_directory(of_entry) && !entries->is_symlink(of_entry))
-            list_files(entries->path(), name + '/', found);
-        else if (entries->is_regular_file(of_entry))
-            found.push_back({{name, 0}, image_format::none, {}});
+        std::error_code of_entry;
+        const bool link = entries->is_symlink(of_entry);
+        if (entries->is_directory(of_entry)) {
+            if (!link) list_files(entries->path(), name + '/', found);
+        } else if (entries->is_regular_file(of_entry) || (link && !entries->exists(of_entry))) {
+            found.push_back({{name, 0}, image_format::none, {}}); // or a link to what cannot be reached
+        }
         if (code) break;
     }
     if (code) cannot_read(folder, code);
@@ -82,6 +84,14 @@ void look_at(const fs::path& root, candidate& file) {
 std::string why_broken(const candidate& file) {
     if (!file.unreadable.empty()) return "cannot be read: " + file.unreadable;
     return file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image";
+}
+
+std::string first_reasons(const std::vector<broken_photo>& broken) {
+    constexpr std::size_t shown = 3;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(shown, broken.size()); ++i)
+        text += (i == 0 ? "" : "; ") + broken[i].reason;
+    return broken.size() > shown ? text + "; ..." : text;
 }
 
 } // namespace
@@ -119,22 +129,17 @@ image_folder open_image_folder(const fs::path& folder, unsigned threads) {
     if (result.photos.empty())
         throw input_error("no photograph in " + result.root.string() +
                           " (JPEG, PNG, GIF or BMP files were expected; " + std::to_string(files.size()) +
-                          " other files are there)");
+                          " other files are there" +
+                          (result.broken.empty() ? "" : ": " + first_reasons(result.broken)) + ")");
     return result;
 }
 
 void require_few_broken(const fs::path& folder, const std::vector<broken_photo>& broken, std::size_t total,
                         double max_fraction) {
     if (static_cast<double>(broken.size()) <= max_fraction * static_cast<double>(total)) return;
-    std::string message = std::to_string(broken.size()) + " of " + std::to_string(total) +
-                          " photographs in " + folder.string() +
-                          " are broken, more than the tolerated fraction of " +
-                          std::to_string(max_fraction).substr(0, 6) + ": ";
-    constexpr std::size_t shown = 3;
-    for (std::size_t i = 0; i < std::min(shown, broken.size()); ++i)
-        message += (i == 0 ? "" : "; ") + broken[i].reason;
-    if (broken.size() > shown) message += "; ...";
-    throw input_error(message);
+    throw input_error(std::to_string(broken.size()) + " of " + std::to_string(total) + " photographs in " +
+                      folder.string() + " are broken, more than the tolerated fraction of " +
+                      std::to_string(max_fraction).substr(0, 6) + ": " + first_reasons(broken));
 }
 
 } // namespace petnet::data

@@ -38,10 +38,10 @@ struct image_folder {
 
 // Lists the regular files under `folder` (under its `images` subfolder if it has one), recursively, and sorts
 // them by their first bytes into photographs (JPEG, PNG, GIF, BMP), broken ones and skipped files; file names
-// are not trusted to say what is an image. Symbolic links to files are followed, links to folders are not, so
-// that there are no cycles. Reads at most 16 bytes of each file, on at most `threads` threads (0: one for
-// each core); the result depends on neither. input_error: no such folder, a file where a folder was expected,
-// a folder that cannot be read, no photograph in it.
+// are not trusted to say what is an image. Symbolic links to files are followed (one that leads nowhere is a
+// file that cannot be read), links to folders are not, so that there are no cycles. Reads at most 16 bytes of
+// each file, on at most `threads` threads (0: one for each core); the result depends on neither. input_error:
+// no such folder, a file where a folder was expected, a folder that cannot be read, no photograph in it.
 [[nodiscard]] image_folder open_image_folder(const std::filesystem::path& folder, unsigned threads = 0);
 
 // Refuses (input_error naming the first few and why) when broken.size() > max_fraction * total.

@@ -63,7 +63,10 @@ TEST_F(image_folder_test, follows_links_to_files_but_not_to_folders) {
     fs::create_symlink(folder_.path() / "a/real.jpg", folder_.path() / "linked.jpg");
     fs::create_symlink(folder_.path() / "gone.jpg", folder_.path() / "dangling.jpg");
     fs::create_directory_symlink(folder_.path(), folder_.path() / "a/cycle");
-    EXPECT_THAT(names_of(open_image_folder(folder_.path())), ElementsAre("a/real.jpg", "linked.jpg"));
+    const image_folder found = open_image_folder(folder_.path());
+    EXPECT_THAT(names_of(found), ElementsAre("a/real.jpg", "linked.jpg"));
+    ASSERT_EQ(found.broken.size(), 1U);
+    EXPECT_EQ(found.broken[0].reason, "dangling.jpg: cannot be read: No such file or directory");
 }
 
 TEST_F(image_folder_test, refuses_in_plain_words) {
@@ -74,6 +77,9 @@ TEST_F(image_folder_test, refuses_in_plain_words) {
                 HasSubstr("is not a folder"));
     EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
                 ::testing::AllOf(HasSubstr("no photograph in "), HasSubstr("JPEG, PNG, GIF or BMP")));
+    fs::create_symlink("gone", folder_.path() / "a.jpg");
+    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
+                HasSubstr("2 other files are there: a.jpg: cannot be read: No such file or directory)"));
 }
 
 // One file must not refuse a folder: what cannot be read is broken where its name says that it is a
