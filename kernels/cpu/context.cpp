@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/context.hpp"
 
+#include "kernels/cpu/instruction_set.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 #include <omp.h>
@@ -9,7 +10,7 @@
 namespace petnet::kernels::cpu {
 namespace {
 
-bool avx512() { return __builtin_cpu_supports("avx512f") != 0; }
+bool avx512() { return widest_instruction_set() == instruction_set::avx512; }
 
 } // namespace
 
@@ -26,9 +27,11 @@ context::context(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(eng
 }
 
 // Measured with oneDNN 2.6 and ResNet-34's shapes: with AVX-512 f32 and with AMX bf16, channels-last is as
-// fast as the blocked layout or faster; AVX2, and bf16 without AMX, need the blocked one.
+// fast as the blocked layout or faster, and winograd.hpp, which makes most of f32 with AVX2 as well, reads
+// nothing else; bf16 without AMX, and f32 without AVX2, need the blocked one.
 std::uint32_t context::activation_layout(dtype type, std::int64_t channels) const noexcept {
-    const bool blocked = type == dtype::bf16 ? !matrix_bf16_ : !avx512();
+    const bool blocked =
+        type == dtype::bf16 ? !matrix_bf16_ : widest_instruction_set() == instruction_set::baseline;
     if (!blocked) return channels_last;
     const std::int64_t block = avx512() ? 16 : 8;
     if (channels % block != 0)

@@ -3,7 +3,7 @@
 
 #include "base/errors.hpp"
 #include "kernels/cpu/context.hpp"
-#include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/instruction_set.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -43,9 +43,9 @@ class cpu_backend final : public backend {
     std::string device() const override {
         const dnnl_version_t& version = *dnnl_version();
         return processor_name() + ", " + std::to_string(cpu_.threads()) +
-               (cpu_.threads() == 1 ? " thread, " : " threads, ") + cpu::best_loops_name() + ", oneDNN " +
-               std::to_string(version.major) + "." + std::to_string(version.minor) + "." +
-               std::to_string(version.patch);
+               (cpu_.threads() == 1 ? " thread, " : " threads, ") +
+               cpu::name_of(cpu::widest_instruction_set()) + ", oneDNN " + std::to_string(version.major) +
+               "." + std::to_string(version.minor) + "." + std::to_string(version.patch);
     }
 
     bool supports(dtype activations) const override {

@@ -66,9 +66,6 @@ using adam_loop = void (*)(float* p, const float* g, float* m, float* v, std::in
 template <typename T> [[nodiscard]] const loops<T>& best_loops();
 [[nodiscard]] adam_loop best_adam_loop();
 
-// "AVX-512", "AVX2" or "baseline x86-64"; for doctor.
-[[nodiscard]] const char* best_loops_name();
-
 namespace baseline {
 extern const loops<float> float_loops;
 extern const loops<bf16> bf16_loops;

@@ -1,23 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compiled for AVX-512. Nothing from the standard library is used, as in loops.cpp.
+// Compiled for AVX2 and for AVX-512, which the build names in PETNET_ISA. Nothing from the standard library
+// is used, as in loops.cpp.
 #include "kernels/cpu/winograd_loops.hpp"
 
 #include <cstddef>
 
-namespace petnet::kernels::cpu::avx512 {
+namespace petnet::kernels::cpu::PETNET_ISA {
 namespace {
 
 using index = std::int64_t;
 using size = std::size_t;
 
-constexpr index width = winograd_vector;
+#ifdef __AVX512F__
+#define PETNET_VECTOR_BYTES 64
 // Of the 32 registers: 24 sums, a vector of the right matrix for each of 4, and a broadcast element of the
 // left.
-constexpr index block_rows = winograd_rows, panel_vectors = winograd_panel / width;
-constexpr index gradient_rows = 8, gradient_vectors = 2;
+constexpr index block_vectors = 4, gradient_rows = 8;
+#else
+#define PETNET_VECTOR_BYTES 32
+// Of the 16 registers: 12 sums (gradient: 8), 2 vectors of the right matrix, an element of the left.
+constexpr index block_vectors = 2, gradient_rows = 4;
+#endif
+constexpr index block_rows = winograd_rows, gradient_vectors = 2;
 
-using vec [[gnu::vector_size(64)]] = float;
-using vec_in_memory [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float; // at any float
+using vec [[gnu::vector_size(PETNET_VECTOR_BYTES)]] = float;
+using vec_in_memory [[gnu::vector_size(PETNET_VECTOR_BYTES), gnu::aligned(4), gnu::may_alias]] =
+    float; // at any float
+
+constexpr index width = sizeof(vec) / sizeof(float), panel_vectors = winograd_panel / width;
+// A panel of weights is packed in strips of as many columns as multiply() sums at once, one behind the other.
+constexpr index strip = block_vectors * width;
+
+// Of vector v of row `row`, from the panel's beginning; `rows` of them.
+constexpr index packed(index rows, index row, index v) {
+    return v / block_vectors * rows * strip + row * strip + v % block_vectors * width;
+}
 
 inline vec load(const float* from) { return *reinterpret_cast<const vec_in_memory*>(from); }
 inline void store(float* to, vec value) { *reinterpret_cast<vec_in_memory*>(to) = value; }
@@ -202,7 +219,7 @@ void transform_weights(const float* w, index in, index out, index first, index b
                 for (int s = 0; s < 3; ++s)
                     taps[r][s] = load(w + ((r * 3 + s) * in + c) * out + first + v * width);
             transform_2d<weights_1d>(taps, values);
-            store_points(values, to + c * winograd_panel + v * width, in * winograd_panel);
+            store_points(values, to + packed(in, c, v), in * winograd_panel);
         }
 }
 
@@ -222,7 +239,7 @@ void transform_turned_weights(const float* w, index in, index out, index first, 
                 for (int r = 0; r < 3; ++r)
                     for (int s = 0; s < 3; ++s) taps[r][s] = load(turned[r][s][lane]);
                 transform_2d<weights_1d>(taps, values);
-                store_points(values, to + (k + lane) * winograd_panel + v * width, out * winograd_panel);
+                store_points(values, to + packed(out, k + lane, v), out * winograd_panel);
             }
         }
 }
@@ -278,23 +295,26 @@ template <size rows, size vectors> struct register_block {
 template <size rows>
 void multiply_rows(const float* left, index left_stride, const float* right, index depth, float* c,
                    index c_stride) {
-    register_block<rows, panel_vectors> block;
+    register_block<rows, block_vectors> block;
     block.clear();
-    for (index k = 0; k < depth; ++k) block.add(left + k, left_stride, right + k * winograd_panel);
+    for (index k = 0; k < depth; ++k) block.add(left + k, left_stride, right + k * strip);
     block.store_to(c, c_stride);
 }
 
 void multiply(const float* left, index left_stride, const float* right, index rows, index depth, float* c,
               index c_stride) {
-    index row = 0;
-    for (; row + block_rows <= rows; row += block_rows)
-        multiply_rows<block_rows>(left + row * left_stride, left_stride, right, depth, c + row * c_stride,
-                                  c_stride);
     using function = void (*)(const float*, index, const float*, index, float*, index);
     constexpr function rest[block_rows] = {nullptr,          multiply_rows<1>, multiply_rows<2>,
                                            multiply_rows<3>, multiply_rows<4>, multiply_rows<5>};
-    if (row < rows)
-        rest[rows - row](left + row * left_stride, left_stride, right, depth, c + row * c_stride, c_stride);
+    for (index column = 0; column < winograd_panel; column += strip, right += depth * strip, c += strip) {
+        index row = 0;
+        for (; row + block_rows <= rows; row += block_rows)
+            multiply_rows<block_rows>(left + row * left_stride, left_stride, right, depth, c + row * c_stride,
+                                      c_stride);
+        if (row < rows)
+            rest[rows - row](left + row * left_stride, left_stride, right, depth, c + row * c_stride,
+                             c_stride);
+    }
 }
 
 void multiply_transposed(const float* left, index left_stride, const float* right, index right_stride,
@@ -320,4 +340,4 @@ const winograd_loops winograd{transform_input,   transform_gradient,       trans
                               transform_weights, transform_turned_weights, transform_weights_gradient,
                               multiply,          multiply_transposed};
 
-} // namespace petnet::kernels::cpu::avx512
+} // namespace petnet::kernels::cpu::PETNET_ISA

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loops of Winograd's convolution F(4x4, 3x3) (Lavin, Gray 2016, "Fast Algorithms for Convolutional
 // Neural Networks") in f32, each over one tile or one block of a product; winograd.cpp cuts the work and
-// hands it to threads. For AVX-512.
+// hands it to threads. For AVX2 and AVX-512.
 //
 // Four by four outputs of a 3x3 convolution are
 //   Y = A^T [ (G w G^T) * (B^T d B) ] A        d: the 6x6 inputs that they see, *: element by element
@@ -17,7 +17,8 @@
 namespace petnet::kernels::cpu {
 
 inline constexpr std::int64_t winograd_outputs = 4, winograd_points = 36;
-inline constexpr std::int64_t winograd_vector = 16; // channels
+// Channels, of which a part of some transforms has to be a multiple: the widest vector.
+inline constexpr std::int64_t winograd_vector = 16;
 // Columns of a packed matrix of weights, which multiply() makes at once; channels are multiples of it.
 inline constexpr std::int64_t winograd_panel = 64;
 inline constexpr std::int64_t winograd_rows = 6; // multiply() is best at a multiple
@@ -45,8 +46,9 @@ struct winograd_loops {
     void (*transform_output)(const winograd_matrices& from, std::int64_t row, float* y,
                              const winograd_image& image, std::int64_t top, std::int64_t left);
 
-    // Rows `begin` to `end` of one panel of columns of all 36, packed: row i of point p is at (p * rows + i)
-    // * panel. `w` is (3, 3, in, out). Forward: rows are in channels, columns the out channels from `first`.
+    // Rows `begin` to `end` of one panel of columns of all 36, packed as multiply() reads them; a point's are
+    // panel * (rows of all) floats. `w` is (3, 3, in, out). Forward: rows are in channels, columns the out
+    // channels from `first`.
     void (*transform_weights)(const float* w, std::int64_t in, std::int64_t out, std::int64_t first,
                               std::int64_t begin, std::int64_t end, float* to);
     // The same of the convolution that makes dx of dy: rows are out channels (begin and end multiples of
@@ -57,7 +59,7 @@ struct winograd_loops {
     void (*transform_weights_gradient)(const winograd_matrices& from, std::int64_t in, std::int64_t out,
                                        std::int64_t first, std::int64_t last, float* dw);
 
-    // c (rows, panel) = a (rows, depth) * b (depth, panel); rows of a and c at strides, those of b packed.
+    // c (rows, panel) = a (rows, depth) * b (depth, panel); rows of a and c at strides, b packed.
     void (*multiply)(const float* a, std::int64_t a_stride, const float* b, std::int64_t rows,
                      std::int64_t depth, float* c, std::int64_t c_stride);
     // c (rows, columns) = or += a^T b: a (depth, rows), b (depth, columns), each with a stride. Rows are
@@ -67,9 +69,12 @@ struct winograd_loops {
                                 std::int64_t c_stride, bool add);
 };
 
-// Null where this processor has no AVX-512.
+// Null where this processor has neither.
 [[nodiscard]] const winograd_loops* best_winograd_loops();
 
+namespace avx2 {
+extern const winograd_loops winograd;
+} // namespace avx2
 namespace avx512 {
 extern const winograd_loops winograd;
 } // namespace avx512
