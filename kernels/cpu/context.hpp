@@ -25,10 +25,10 @@ class context {
     [[nodiscard]] int threads() const noexcept { return threads_; }
 
     [[nodiscard]] bool native_bf16() const noexcept { return native_bf16_; }
-    // bf16 steps take less time than f32 ones: with AMX, many times less, and with AVX-512's own bf16 on
-    // AMD's processors (oneDNN 2.6, ResNet-34, AMD EPYC with avx512_bf16: a step of 32 photographs 1.05 s
-    // against 1.68 s, all convolutions oneDNN's). On Intel's without AMX they take more (240 against 380
-    // GFLOP/s in the convolutions).
+    // bf16 steps take no more time than f32 ones, and half the memory: with AMX, many times less, and with
+    // AVX-512's own bf16 on AMD's processors as long (32 photographs of 224) or less (16 of 128: 0.26 s
+    // against 0.33 s; oneDNN 2.6 and winograd.hpp, AMD EPYC with avx512_bf16, a busy machine, interleaved).
+    // On Intel's without AMX they take more (240 against 380 GFLOP/s in the convolutions, all oneDNN's).
     [[nodiscard]] bool fast_bf16() const noexcept { return fast_bf16_; }
 
     [[nodiscard]] std::uint32_t activation_layout(dtype type, std::int64_t channels) const noexcept;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compiled once for each instruction set, which the build names in PETNET_ISA and in the compiler's flags.
-// Plain loops that the compiler vectorises over the channels. Nothing from the standard library is used: an
-// inline function of it, compiled here for AVX-512, could be the copy that the linker keeps for everybody.
+// Plain loops that the compiler vectorises over the channels, and some in vectors. Nothing from the standard
+// library is used: an inline function of it, compiled here for AVX-512, could be the copy that the linker
+// keeps for everybody.
 #include "kernels/cpu/loops.hpp"
 
-#include "kernels/cpu/element.hpp"
+#include "kernels/cpu/vectors.hpp"
 
 namespace petnet::kernels::cpu::PETNET_ISA {
 namespace {
@@ -139,97 +140,58 @@ void gradient_apply(const incoming_gradient<T>& in, const T* x, T* dx, std::int6
 }
 
 template <typename T>
-void max_pool_row(const T* const rows[3], std::int64_t width, std::int64_t channels,
+void max_pool_row(const T* const rows[3], std::int64_t columns, std::int64_t channels,
                   const float* __restrict scale, const float* __restrict shift, T* __restrict y,
                   std::uint8_t* __restrict argmax) {
-    const std::int64_t out_width = (width - 1) / 2 + 1;
-    // The running maxima of a group of channels stay in the first-level cache while the window's taps pass
-    // by.
-    constexpr std::int64_t group = 64;
-    alignas(64) float best[group];
-    alignas(64) std::uint32_t where[group];
-    const auto pool = [&](std::int64_t column, std::int64_t first, auto lanes, auto value) {
-        for (std::int64_t l = 0; l < lanes; ++l) {
-            best[l] = -__builtin_inff();
-            where[l] = 0;
-        }
-        for (std::uint32_t tap = 0; tap < 9; ++tap) {
-            const T* row = rows[tap / 3];
-            const std::int64_t w = 2 * column + static_cast<std::int64_t>(tap % 3) - 1;
-            if (row == nullptr || w < 0 || w >= width) continue;
-            const T* x = row + w * channels + first;
-#pragma omp simd
-            for (std::int64_t l = 0; l < lanes; ++l) {
-                const float v = value(load(x[l]), first + l), before = best[l];
-                // As numbers: gcc 12 does not vectorise the same with bools. A NaN wins, as in PyTorch.
-                const std::uint32_t wins = (v > before ? 1U : 0U) | (v != v ? 1U : 0U);
-                best[l] = wins != 0 ? v : before;
-                where[l] = wins != 0 ? tap : where[l];
+    const auto pool = [&](std::int64_t out_column, auto value) {
+        for_lanes(channels, [&]<typename V>(V, std::int64_t c) {
+            V best = V{} - __builtin_inff();
+            typename lanes_of<V>::ints where{};
+            for (std::int32_t tap = 0; tap < 9; ++tap) {
+                const T* row = rows[tap / 3];
+                const std::int64_t column = 2 * out_column + tap % 3 - 1;
+                if (row == nullptr || column < 0 || column >= columns) continue;
+                const V v = value(load_as<V>(row + column * channels + c), c);
+                const auto wins = (v > best) | (v != v); // a NaN wins, as in PyTorch
+                best = wins ? v : best;
+                where = wins ? typename lanes_of<V>::ints{} + tap : where;
             }
-        }
-        const std::int64_t at = column * channels + first;
-#pragma omp simd
-        for (std::int64_t l = 0; l < lanes; ++l) store(y[at + l], best[l]);
-        if (argmax == nullptr) return;
-#pragma omp simd
-        for (std::int64_t l = 0; l < lanes; ++l) argmax[at + l] = static_cast<std::uint8_t>(where[l]);
-    };
-    const auto row = [&](auto value) {
-        for (std::int64_t column = 0; column < out_width; ++column) {
-            std::int64_t first = 0;
-            for (; first + group <= channels; first += group) pool(column, first, constant<group>{}, value);
-            if (first < channels) pool(column, first, channels - first, value);
-        }
-    };
-    if (scale != nullptr)
-        row([scale, shift](float x, std::int64_t c) {
-            const float a = scale[c] * x + shift[c];
-            return a < 0.0F ? 0.0F : a;
+            store_as(y + out_column * channels + c, best);
+            if (argmax != nullptr) store_bytes_as<V>(argmax + out_column * channels + c, where);
         });
-    else
-        row([](float x, std::int64_t) { return x; });
+    };
+    const std::int64_t out_columns = (columns - 1) / 2 + 1;
+    for (std::int64_t out_column = 0; out_column < out_columns; ++out_column)
+        if (scale != nullptr)
+            pool(out_column, [scale, shift]<typename V>(V x, std::int64_t c) {
+                const V a = load_as<V>(scale + c) * x + load_as<V>(shift + c);
+                return a < V{} ? V{} : a;
+            });
+        else
+            pool(out_column, [](auto x, std::int64_t) { return x; });
 }
 
 template <typename T>
-void max_pool_backward_row(const typename loops<T>::pool_gradient sources[2], std::int64_t width,
+void max_pool_backward_row(const typename loops<T>::pool_gradient sources[2], std::int64_t columns,
                            std::int64_t channels, T* __restrict dx) {
-    const std::int64_t out_width = (width - 1) / 2 + 1;
-    constexpr std::int64_t group = 16;
-    const auto run = [&](std::int64_t w, std::int64_t first, auto lanes) {
-        float sum[group];
-#pragma omp simd
-        for (std::int64_t l = 0; l < lanes; ++l) sum[l] = 0.0F;
-        for (int i = 0; i < 2; ++i) {
-            const auto& source = sources[i];
-            if (source.dy == nullptr) continue;
-            // Output columns whose window covers w: w/2 alone for even w, (w-1)/2 and (w+1)/2 for odd w.
-            for (std::int64_t column = w / 2; column <= (w + 1) / 2 && column < out_width; ++column) {
-                const auto tap = static_cast<std::uint32_t>(3 * source.tap_row) +
-                                 static_cast<std::uint32_t>(w + 1 - 2 * column);
-                const std::int64_t at = column * channels + first;
-                const auto add = [&](auto total) {
-#pragma omp simd
-                    for (std::int64_t l = 0; l < lanes; ++l) {
-                        const float g = total(at + l);
-                        sum[l] += source.argmax[at + l] == tap ? g : 0.0F;
-                    }
-                };
-                if (source.dy2 == nullptr)
-                    add([dy = source.dy](std::int64_t element) { return load(dy[element]); });
-                else
-                    add([dy = source.dy, dy2 = source.dy2](std::int64_t element) {
-                        return load(dy[element]) + load(dy2[element]);
-                    });
+    const std::int64_t out_columns = (columns - 1) / 2 + 1;
+    for (std::int64_t column = 0; column < columns; ++column)
+        for_lanes(channels, [&]<typename V>(V sum, std::int64_t c) {
+            for (int i = 0; i < 2; ++i) {
+                const auto& source = sources[i];
+                if (source.dy == nullptr) continue;
+                // Output columns whose window covers this one: column/2 alone for an even one, (column-1)/2
+                // and (column+1)/2 for an odd one.
+                for (std::int64_t out = column / 2; out <= (column + 1) / 2 && out < out_columns; ++out) {
+                    const auto tap = 3 * source.tap_row + static_cast<std::int32_t>(column + 1 - 2 * out);
+                    const std::int64_t at = out * channels + c;
+                    V g = load_as<V>(source.dy + at);
+                    if (source.dy2 != nullptr) g += load_as<V>(source.dy2 + at);
+                    sum += load_bytes_as<V>(source.argmax + at) == tap ? g : V{};
+                }
             }
-        }
-#pragma omp simd
-        for (std::int64_t l = 0; l < lanes; ++l) store(dx[w * channels + first + l], sum[l]);
-    };
-    for (std::int64_t w = 0; w < width; ++w) {
-        std::int64_t first = 0;
-        for (; first + group <= channels; first += group) run(w, first, constant<group>{});
-        if (first < channels) run(w, first, channels - first);
-    }
+            store_as(dx + column * channels + c, sum);
+        });
 }
 
 template <typename T>

@@ -34,9 +34,9 @@ template <typename T> struct loops {
     void (*gradient_apply)(const incoming_gradient<T>& gradient, const T* x, T* dx, std::int64_t rows,
                            std::int64_t channels, const float* mean, const float* slope, const float* tilt,
                            const float* offset);
-    // One output row of the 3x3/2 max-pool from the three input rows (null: outside) of `width` columns;
+    // One output row of the 3x3/2 max-pool from the three input rows (null: outside) of `columns`;
     // scale and shift optional: relu(scale*x + shift) is pooled. argmax optional.
-    void (*max_pool_row)(const T* const rows[3], std::int64_t width, std::int64_t channels,
+    void (*max_pool_row)(const T* const rows[3], std::int64_t columns, std::int64_t channels,
                          const float* scale, const float* shift, T* y, std::uint8_t* argmax);
     // One input row of its backward from the output rows that may have chosen it: above (window row 2 or 1)
     // and below (window row 0); `taps` are these window rows, dy null: no such output row.
@@ -45,7 +45,7 @@ template <typename T> struct loops {
         const std::uint8_t* argmax;
         int tap_row;
     };
-    void (*max_pool_backward_row)(const pool_gradient sources[2], std::int64_t width, std::int64_t channels,
+    void (*max_pool_backward_row)(const pool_gradient sources[2], std::int64_t columns, std::int64_t channels,
                                   T* dx);
     // y[i] = table[i % 3][pixels[i]], i < 3*count: photographs to channels-last
     void (*photo_to_channels_last)(const std::uint8_t* pixels, std::int64_t count, const float (*table)[256],

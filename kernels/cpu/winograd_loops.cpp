@@ -3,6 +3,8 @@
 // is used, as in loops.cpp.
 #include "kernels/cpu/winograd_loops.hpp"
 
+#include "kernels/cpu/vectors.hpp"
+
 #include <cstddef>
 
 namespace petnet::kernels::cpu::PETNET_ISA {
@@ -12,22 +14,16 @@ using index = std::int64_t;
 using size = std::size_t;
 
 #ifdef __AVX512F__
-#define PETNET_VECTOR_BYTES 64
 // Of the 32 registers: 24 sums, a vector of the right matrix for each of 4, and a broadcast element of the
 // left.
 constexpr index block_vectors = 4, gradient_rows = 8;
 #else
-#define PETNET_VECTOR_BYTES 32
 // Of the 16 registers: 12 sums (gradient: 8), 2 vectors of the right matrix, an element of the left.
 constexpr index block_vectors = 2, gradient_rows = 4;
 #endif
 constexpr index block_rows = winograd_rows, gradient_vectors = 2;
 
-using vec [[gnu::vector_size(PETNET_VECTOR_BYTES)]] = float;
-using vec_in_memory [[gnu::vector_size(PETNET_VECTOR_BYTES), gnu::aligned(4), gnu::may_alias]] =
-    float; // at any float
-
-constexpr index width = sizeof(vec) / sizeof(float), panel_vectors = winograd_panel / width;
+constexpr index width = vec_width, panel_vectors = winograd_panel / width;
 // A panel of weights is packed in strips of as many columns as multiply() sums at once, one behind the other.
 constexpr index strip = block_vectors * width;
 
@@ -36,8 +32,8 @@ constexpr index packed(index rows, index row, index v) {
     return v / block_vectors * rows * strip + row * strip + v % block_vectors * width;
 }
 
-inline vec load(const float* from) { return *reinterpret_cast<const vec_in_memory*>(from); }
-inline void store(float* to, vec value) { *reinterpret_cast<vec_in_memory*>(to) = value; }
+inline vec load(const float* from) { return load_as<vec>(from); }
+inline void store(float* to, vec value) { store_as(to, value); }
 
 // The points are 0, +-a, +-b and infinity; a^2 = 1/2, b^2 = 2.
 constexpr float a = 0.70710678F, b = 1.41421356F, a2 = 0.5F, b2 = 2.0F, squares = a2 + b2;
