@@ -59,9 +59,10 @@ template <typename V, typename T> inline void store_as(T* to, V value) {
         *reinterpret_cast<vec_in_memory*>(to) = value;
     } else { // rounded as in element.hpp
         const auto bits = reinterpret_cast<bits_vec>(value);
+        const auto nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
         const bits_vec rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
         *reinterpret_cast<halves_in_memory*>(to) =
-            __builtin_convertvector(value != value ? (bits >> 16) | 0x40U : rounded, halves_in_memory);
+            __builtin_convertvector(nan ? (bits >> 16) | 0x40U : rounded, halves_in_memory);
     }
 }
 
