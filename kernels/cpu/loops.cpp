@@ -152,7 +152,8 @@ void max_pool_row(const T* const rows[3], std::int64_t columns, std::int64_t cha
                 const std::int64_t column = 2 * out_column + tap % 3 - 1;
                 if (row == nullptr || column < 0 || column >= columns) continue;
                 const V v = value(load_as<V>(row + column * channels + c), c);
-                const auto wins = (v > best) | (v != v); // a NaN wins, as in PyTorch
+                // NOLINTNEXTLINE(misc-redundant-expression): a NaN, which wins, as in PyTorch
+                const auto wins = (v > best) | (v != v);
                 best = wins ? v : best;
                 where = wins ? typename lanes_of<V>::ints{} + tap : where;
             }

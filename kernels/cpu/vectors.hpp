@@ -18,7 +18,7 @@ namespace {
 #define PETNET_VECTOR_BYTES 16
 #endif
 
-constexpr std::int64_t vec_width = PETNET_VECTOR_BYTES / sizeof(float); // elements of a vector
+inline constexpr std::int64_t vec_width = PETNET_VECTOR_BYTES / sizeof(float); // elements of a vector
 
 using vec [[gnu::vector_size(PETNET_VECTOR_BYTES)]] = float;
 using int_vec [[gnu::vector_size(PETNET_VECTOR_BYTES)]] = std::int32_t; // also what comparisons give: 0 or -1
