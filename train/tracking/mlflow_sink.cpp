@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/tracking/mlflow_sink.hpp"
 
-#include "base/errors.hpp"
-#include "base/files.hpp"
-
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-using nlohmann::json;
 using kind = mlflow_answer::kind;
 
 // Azure takes 250 values of one metric and 100 parameters in a request; plain servers more.
@@ -21,49 +17,16 @@ constexpr std::size_t full_batch = most_metrics_in_batch + most_parameters_in_ba
 constexpr std::uint64_t upload_progress = 64 * 1024; // bytes of a file that show that it comes along
 constexpr auto longest_end = 10min;
 
-std::int64_t now_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-json child(const json& object, const char* name) {
-    return object.is_object() && object.contains(name) ? object.at(name) : json();
-}
-
-std::string text_of(const json& object, const char* name) {
-    const json found = child(object, name);
-    return found.is_string() ? found.get<std::string>() : "";
-}
-
-// int64 may come as a number or, as protocol buffers' JSON has it, as a text.
-std::int64_t step_of(const json& metric) {
-    const json step = child(metric, "step");
-    if (step.is_number_integer()) return step.get<std::int64_t>();
-    try {
-        return step.is_string() ? std::stoll(step.get<std::string>()) : 0;
-    } catch (const std::exception&) {
-        return 0;
-    }
-}
-
 std::string counted(std::size_t count, const char* one, const char* many) {
     return std::to_string(count) + " " + (count == 1 ? one : many);
-}
-
-bool lies_within(const fs::path& file, const fs::path& folder) {
-    std::error_code error;
-    const fs::path relative =
-        fs::weakly_canonical(file, error).lexically_relative(fs::weakly_canonical(folder, error));
-    return !error && !relative.empty() && *relative.begin() != "..";
 }
 
 } // namespace
 
 mlflow_sink::mlflow_sink(mlflow_settings settings, fs::path memory, mlflow_patience patience)
     : patience_(patience),
-      memory_(std::move(memory)),
       client_(std::move(settings), [this](std::uint64_t moved) { return go_on(moved); }),
+      run_(client_, std::move(memory)),
       batch_limit_(full_batch) {
     const auto timeout = client_.settings().timeout;
     patience_.end = std::min(patience_.end, timeout);
@@ -82,7 +45,7 @@ mlflow_sink::~mlflow_sink() {
 // --- of the training's thread
 
 void mlflow_sink::start(const run_start& run) {
-    run_ = run;
+    start_ = run;
     std::vector<item> items;
     for (const entry& each : run.tags) items.emplace_back(tag_item{each});
     items.emplace_back(tag_item{{"mlflow.autologging", "petnet"}});
@@ -168,7 +131,7 @@ void mlflow_sink::tell_undelivered() {
                       ? 1U
                       : 0U;
     }
-    if (files + values == 0 && !items_.empty() && created_)
+    if (files + values == 0 && !items_.empty() && run_.created())
         return warn("end", ": that the run has ended could not be delivered");
     if (files + values == 0) return;
     warn("end", ": " + counted(values, "value", "values") + " and " + counted(files, "file", "files") +
@@ -192,7 +155,7 @@ void mlflow_sink::warn(const std::string& kind, const std::string& text) {
 void mlflow_sink::work() {
     while (wait_for_items()) {
         try {
-            if (!run_id_.empty() || open_run()) send_first_items();
+            if (run_.is_open() || open_run()) send_first_items();
         } catch (const std::exception& problem) { // by this no training ends
             give_up({.reason = problem.what()});
         }
@@ -228,82 +191,12 @@ bool mlflow_sink::go_on(std::uint64_t moved) {
 }
 
 bool mlflow_sink::open_run() {
-    mlflow_answer answer;
-    if (const std::string& given = client_.settings().run_id; !given.empty()) {
-        answer = continue_run(given);
-    } else if (const std::string own = remembered_run(); !own.empty()) {
-        created_ = true;
-        answer = continue_run(own);
-        if (answer.code == "RESOURCE_DOES_NOT_EXIST") answer = create_run(); // somebody has removed it
-    } else {
-        answer = create_run();
-    }
+    const mlflow_answer answer = run_.open(start_);
     if (answer.what == kind::refused)
         give_up(answer);
     else
         judge(answer, 0, "");
     return answer.ok();
-}
-
-mlflow_answer mlflow_sink::continue_run(const std::string& id) {
-    client_.use_run(id);
-    mlflow_answer answer = client_.get_run(id);
-    if (!answer.ok()) return answer;
-    const json run = child(answer.body, "run"), info = child(run, "info"), data = child(run, "data");
-    artifact_uri_ = text_of(info, "artifact_uri");
-    // Of this very training: what it has logged before it was interrupted is not logged again.
-    const json tags = child(data, "tags"), metrics = child(data, "metrics");
-    const bool same =
-        tags.is_array() && std::ranges::any_of(tags, [this](const json& tag) {
-            return text_of(tag, "key") == "petnet.identity" && text_of(tag, "value") == run_.identity;
-        });
-    if (same && metrics.is_array())
-        for (const json& metric : metrics) known_to_[text_of(metric, "key")] = step_of(metric);
-    if (created_) {
-        mlflow_answer running = client_.update_run(id, "RUNNING", 0);
-        if (!running.ok()) return running;
-    }
-    run_id_ = id;
-    return answer;
-}
-
-mlflow_answer mlflow_sink::create_run() {
-    mlflow_answer experiment = client_.find_experiment();
-    if (!experiment.ok()) return experiment;
-    const std::string user = from_environment("USER");
-    const std::string& name = client_.settings().run_name;
-    std::vector<entry> tags{{"mlflow.source.name", "petnet"}, {"mlflow.source.type", "LOCAL"}};
-    if (!user.empty()) tags.push_back({"mlflow.user", user});
-    mlflow_answer answer = client_.create_run(text_of(experiment.body, "experiment_id"),
-                                              name.empty() ? run_.name : name, tags, now_ms());
-    if (!answer.ok()) return answer;
-    const json info = child(child(answer.body, "run"), "info");
-    run_id_ = text_of(info, "run_id");
-    artifact_uri_ = text_of(info, "artifact_uri");
-    created_ = true;
-    client_.use_run(run_id_);
-    remember_run();
-    return answer;
-}
-
-void mlflow_sink::remember_run() const {
-    try {
-        const json text{{"server", client_.settings().shown}, {"run_id", run_id_}};
-        write_file_atomically(memory_, text.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-    } catch (const error&) { // a continued training will log into a run of its own then
-    }
-}
-
-std::string mlflow_sink::remembered_run() const {
-    try {
-        constexpr std::size_t longest = 4096;
-        const std::vector<std::byte> bytes = read_file(memory_, longest);
-        const auto* text = reinterpret_cast<const char*>(bytes.data());
-        const json memory = json::parse(text, text + bytes.size(), nullptr, false);
-        return text_of(memory, "server") == client_.settings().shown ? text_of(memory, "run_id") : "";
-    } catch (const error&) {
-        return "";
-    }
 }
 
 mlflow_batch mlflow_sink::first_batch(std::size_t& items) const {
@@ -313,8 +206,7 @@ mlflow_batch mlflow_sink::first_batch(std::size_t& items) const {
         if (items == batch_limit_) break;
         if (const auto* metric = std::get_if<metric_point>(&each)) {
             if (batch.metrics.size() == most_metrics_in_batch) break;
-            const auto known = known_to_.find(metric->name);
-            if (known == known_to_.end() || metric->step > known->second) batch.metrics.push_back(*metric);
+            if (!run_.has(*metric)) batch.metrics.push_back(*metric);
         } else if (const auto* parameter = std::get_if<parameter_item>(&each)) {
             if (batch.parameters.size() == most_parameters_in_batch) break;
             batch.parameters.push_back(*parameter);
@@ -334,20 +226,20 @@ void mlflow_sink::send_first_items() {
     if (const auto* found = std::get_if<artifact>(&items_.front())) {
         const artifact result = *found;
         lock.unlock();
-        if (is_uploaded_by_platform(result)) return forget_first(1);
-        return judge(client_.upload(artifact_uri_, result), 1, "the file " + result.name);
+        if (run_.uploads_itself(result)) return forget_first(1);
+        return judge(client_.upload(run_.artifact_uri(), result), 1, "the file " + result.name);
     }
     if (const auto* found = std::get_if<status_item>(&items_.front())) {
         const status_item status = *found;
         lock.unlock();
-        if (!created_) return forget_first(1);
-        return judge(client_.update_run(run_id_, status.status, status.time), 1, "the end of the run");
+        if (!run_.created()) return forget_first(1);
+        return judge(client_.update_run(run_.id(), status.status, status.time), 1, "the end of the run");
     }
     lock.unlock();
     std::size_t items = 0;
     const mlflow_batch batch = first_batch(items);
     if (batch.size() == 0) return forget_first(items);
-    const mlflow_answer answer = client_.log_batch(run_id_, batch);
+    const mlflow_answer answer = client_.log_batch(run_.id(), batch);
     if (answer.what == kind::refused && answer.code == "RESOURCE_DOES_NOT_EXIST") return give_up(answer);
     if (answer.what == kind::refused && items > 1) { // one of them is to blame
         batch_limit_ = items / 2;
@@ -412,12 +304,6 @@ void mlflow_sink::wait_before_retry(const mlflow_answer& answer) {
     if (answer.status != 0) ever_answered_ = true;
     changed_.wait_for(lock, wait, [this] { return cancelled_ || retry_now_; });
     retry_now_ = false;
-}
-
-bool mlflow_sink::is_uploaded_by_platform(const artifact& result) const {
-    const mlflow_settings& settings = client_.settings();
-    return settings.is_azure() && settings.azure_job_run == run_id_ && !result.file.empty() &&
-           (lies_within(result.file, "outputs") || lies_within(result.file, "logs"));
 }
 
 } // namespace petnet::tracking

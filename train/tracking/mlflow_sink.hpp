@@ -4,6 +4,7 @@
 #pragma once
 
 #include "train/tracking/mlflow_client.hpp"
+#include "train/tracking/mlflow_run.hpp"
 #include "train/tracking/sink.hpp"
 
 #include <atomic>
@@ -11,7 +12,6 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
-#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -63,8 +63,6 @@ class mlflow_sink final : public sink {
     void wait_before_retry(const mlflow_answer& answer);
     // Finds or creates the run; whether that is done.
     [[nodiscard]] bool open_run();
-    [[nodiscard]] mlflow_answer continue_run(const std::string& id);
-    [[nodiscard]] mlflow_answer create_run();
     void send_first_items();
     [[nodiscard]] mlflow_batch first_batch(std::size_t& items) const;
     void judge(const mlflow_answer& answer, std::size_t items, const std::string& about);
@@ -75,12 +73,8 @@ class mlflow_sink final : public sink {
     void push_metrics(const report& done, std::int64_t step, bool of_epoch);
     void tell_undelivered();
     [[nodiscard]] bool go_on(std::uint64_t moved);
-    [[nodiscard]] bool is_uploaded_by_platform(const artifact& result) const;
-    void remember_run() const;
-    [[nodiscard]] std::string remembered_run() const;
 
     mlflow_patience patience_;
-    std::filesystem::path memory_;
 
     mutable std::mutex mutex_; // guards what follows
     std::condition_variable changed_;
@@ -98,10 +92,8 @@ class mlflow_sink final : public sink {
 
     // Of the thread:
     mlflow_client client_;
-    run_start run_; // since before there was a thread
-    std::string run_id_, artifact_uri_;
-    bool created_ = false;                         // by petnet, now or before it was interrupted
-    std::map<std::string, std::int64_t> known_to_; // steps that the run has already, by metric
+    mlflow_run run_;
+    run_start start_; // since before there was a thread
     std::size_t batch_limit_;
     int fruitless_ = 0; // attempts in a row
     std::uint64_t moved_ = 0;

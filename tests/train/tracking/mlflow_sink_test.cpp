@@ -2,8 +2,7 @@
 // A run in MLflow, by a server of ours that fails in every way that networks have.
 #include "train/tracking/mlflow_sink.hpp"
 
-#include "tests/data/test_folder.hpp"
-#include "tests/support/fake_mlflow.hpp"
+#include "tests/train/tracking/mlflow_training.hpp"
 
 #include <atomic>
 #include <limits>
@@ -14,91 +13,6 @@ using namespace petnet::tracking;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr std::string_view secret = "a-token-that-nobody-may-see";
-
-class mlflow : public ::testing::Test {
-  protected:
-    // Patient for as long as a test, but not longer.
-    [[nodiscard]] static mlflow_patience patience() {
-        return {.first_wait = 1ms,
-                .longest_wait = 20ms,
-                .between_steps = 0ms,
-                .collect = 5ms,
-                .end = 30s, // on a machine that is busy with other tests
-                .end_unreached = 30s,
-                .end_hurried = 200ms};
-    }
-
-    [[nodiscard]] mlflow_settings settings_for(const std::string& uri,
-                                               std::map<std::string, std::string> more = {}) const {
-        more.insert({{"MLFLOW_TRACKING_URI", uri}, {"MLFLOW_TRACKING_TOKEN", std::string(secret)}});
-        auto settings = read_mlflow_settings([&](const char* name) { return more[name]; });
-        settings->timeout = 30s;
-        return *settings;
-    }
-
-    [[nodiscard]] std::filesystem::path memory() const { return folder_.path() / "mlflow_run.json"; }
-
-    [[nodiscard]] static run_start description(std::int64_t first_step = 0) {
-        return {.name = "outputs",
-                .identity = "the same",
-                .first_step = first_step,
-                .parameters = {{"epochs", "4"}, {"base_lr", "0.002"}},
-                .tags = {{"petnet.version", "0"}}};
-    }
-
-    static report step(std::int64_t number) { return {number, 0, {{"loss", static_cast<double>(number)}}}; }
-    static report epoch(std::int64_t number) {
-        return {10 * number, number, {{"error_rate", static_cast<double>(number)}}};
-    }
-
-    // A training of so many epochs of ten steps; its warnings.
-    std::vector<std::string> train(mlflow_sink& sink, std::int64_t epochs = 3,
-                                   ending how = ending::finished) {
-        sink.start(description());
-        for (std::int64_t e = 0; e < epochs; ++e) {
-            for (std::int64_t s = 10 * e; s < 10 * (e + 1); ++s) sink.step(step(s));
-            sink.epoch(epoch(e));
-            if (after_epoch_) after_epoch_();
-        }
-        sink.keep({.name = "model/note.txt", .text = "weights"});
-        sink.end(how, [] { return false; });
-        std::vector<std::string> warnings = sink.take_warnings();
-        for (const std::string& line : warnings) {
-            EXPECT_EQ(line.find(secret), std::string::npos) << line;
-            EXPECT_EQ(line.find('\n'), std::string::npos) << line;
-        }
-        return warnings;
-    }
-
-    // All steps and epochs, each once and in order.
-    static void expect_all(const told_run& run, std::int64_t epochs = 3) {
-        std::int64_t steps = 0, ends = 0;
-        for (const told_metric& each : run.metrics) {
-            if (each.name == "loss") {
-                EXPECT_EQ(each.step, steps++);
-            }
-            if (each.name == "error_rate") {
-                EXPECT_EQ(each.step, ends++);
-                EXPECT_EQ(steps, 10 * ends) << "an epoch before its steps";
-            }
-        }
-        EXPECT_EQ(steps, 10 * epochs);
-        EXPECT_EQ(ends, epochs);
-        EXPECT_EQ(run.parameters.at("epochs"), "4");
-        EXPECT_EQ(run.tags.at("petnet.version"), "0");
-        EXPECT_EQ(run.artifacts.at("model/note.txt"), "weights");
-    }
-
-    static void expect_one_warning(const std::vector<std::string>& warnings, const std::string& part) {
-        ASSERT_EQ(warnings.size(), 1U) << ::testing::PrintToString(warnings);
-        EXPECT_NE(warnings[0].find(part), std::string::npos) << warnings[0];
-    }
-
-    test::temporary_folder folder_;
-    std::function<void()> after_epoch_;
-};
 
 TEST_F(mlflow, a_run_is_created_told_and_ended) {
     fake_mlflow server;
@@ -355,102 +269,6 @@ TEST_F(mlflow, an_answer_of_another_kind_of_server_is_one_warning) {
         mlflow_sink sink(settings_for(server.uri(), {{"MLFLOW_RUN_ID", given}}), memory(), patience());
         expect_one_warning(train(sink), "none of an MLflow server");
     }
-}
-
-// --- Azure Machine Learning
-
-class azure : public mlflow {
-  protected:
-    azure() { ::setenv("CURL_CA_BUNDLE", (folder_.path() / "certificate.pem").c_str(), 1); }
-    ~azure() override {
-        if (bundle_.empty())
-            ::unsetenv("CURL_CA_BUNDLE");
-        else
-            ::setenv("CURL_CA_BUNDLE", bundle_.c_str(), 1);
-    }
-
-    [[nodiscard]] mlflow_settings job_settings(const fake_mlflow& server, const std::string& token) const {
-        return settings_for(server.uri(), {{"MLFLOW_TRACKING_TOKEN", token},
-                                           {"MLFLOW_RUN_ID", "RID"},
-                                           {"MLFLOW_EXPERIMENT_ID", "EID"},
-                                           {"AZUREML_RUN_ID", "RID"}});
-    }
-    [[nodiscard]] static std::size_t renewals(const fake_mlflow& server) {
-        const auto requests = server.requests();
-        return static_cast<std::size_t>(std::ranges::count_if(requests, [](const http_request& each) {
-            return each.target.ends_with("/experimentids/EID/runs/RID/token");
-        }));
-    }
-
-  private:
-    std::string bundle_ = from_environment("CURL_CA_BUNDLE"); // this machine's own
-};
-
-TEST_F(azure, a_job_tells_its_run_and_does_not_end_it) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    mlflow_sink sink(job_settings(server, token_for(7200)), memory(), patience());
-    EXPECT_EQ(train(sink), std::vector<std::string>());
-    expect_all(server.only_run());
-    EXPECT_EQ(server.only_run().status, "RUNNING");
-    EXPECT_EQ(renewals(server), 0U);
-}
-
-TEST_F(azure, a_token_is_renewed_before_it_ends) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    mlflow_sink sink(job_settings(server, token_for(60)), memory(), patience());
-    EXPECT_EQ(train(sink), std::vector<std::string>());
-    expect_all(server.only_run());
-    EXPECT_EQ(renewals(server), 1U);
-    EXPECT_EQ(server.requests().front().header("authorization"), "Bearer " + token_for(60))
-        << "the old one asks for the new one";
-}
-
-TEST_F(azure, a_token_that_is_refused_is_renewed_once) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    server.take_only(token_for(7200, "the other"));
-    mlflow_sink sink(job_settings(server, token_for(7200)), memory(), patience());
-    EXPECT_EQ(train(sink), std::vector<std::string>());
-    expect_all(server.only_run());
-    EXPECT_EQ(renewals(server), 1U);
-}
-
-TEST_F(azure, files_that_an_interrupted_job_has_uploaded_stay) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    for (int i = 0; i < 2; ++i) {
-        mlflow_sink sink(job_settings(server, token_for(7200)), memory(), patience());
-        EXPECT_EQ(train(sink), std::vector<std::string>());
-    }
-    EXPECT_EQ(server.only_run().artifacts.at("model/note.txt"), "weights");
-}
-
-TEST_F(azure, a_large_file_goes_in_blocks) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    std::string content(65ULL * 1024 * 1024, 'a');
-    for (std::size_t i = 0; i < content.size(); i += 1000)
-        content[i] = static_cast<char>('a' + i / 1000 % 26);
-    const auto file = folder_.write("large", content);
-    mlflow_sink sink(job_settings(server, token_for(7200)), memory(), patience());
-    sink.start(description());
-    sink.keep({.name = "model/large", .file = file});
-    sink.end(ending::finished, {});
-    EXPECT_EQ(sink.take_warnings(), std::vector<std::string>());
-    EXPECT_TRUE(server.only_run().artifacts.at("model/large") == content);
-}
-
-TEST_F(azure, what_the_platform_uploads_is_not_sent) {
-    fake_mlflow server({}, folder_.path());
-    server.add_run("RID");
-    mlflow_sink sink(job_settings(server, token_for(7200)), memory(), patience());
-    sink.start(description());
-    sink.keep({.name = "run.json", .file = "outputs/run.json"});
-    sink.keep({.name = "other.json", .file = folder_.write("other.json", "{}")});
-    sink.end(ending::finished, {});
-    EXPECT_EQ(server.only_run().artifacts.size(), 1U);
 }
 
 TEST(mlflow_settings, of_an_azure_workspace) {
