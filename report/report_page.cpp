@@ -29,8 +29,7 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 36px 0 12
 .numbers li { border: 1px solid var(--line); border-radius: 8px; padding: 8px 16px; color: var(--faint); font-size: 13px; }
 .numbers b { display: block; color: var(--ink); font-size: 21px; font-variant-numeric: tabular-nums; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(480px, 100%), 1fr)); gap: 20px; }
-.charts > div { overflow-x: auto; }
-.charts svg { width: 100%; min-width: 560px; height: auto; border: 1px solid var(--line); border-radius: 8px; box-sizing: border-box; }
+.charts svg { display: block; width: 100%; height: auto; border: 1px solid var(--line); border-radius: 8px; box-sizing: border-box; }
 .wide { overflow-x: auto; }
 .confusion { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; max-width: none; }
 .confusion text { fill: var(--ink); } .confusion .axis { fill: var(--faint); }
@@ -49,8 +48,9 @@ th:first-child, td:first-child, .pairs td, .pairs th { text-align: left; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 0 32px; }
 dl { display: grid; grid-template-columns: minmax(110px, auto) 1fr; gap: 2px 16px; margin: 0; font-size: 14px; }
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 480px) { body { padding: 16px 12px 32px; } }
 @media print { body { padding: 0; max-width: none; font-size: 12px; } h2 { break-after: avoid; } .charts svg, table, .confusion { break-inside: avoid; }
-  .wide, .charts > div { overflow: visible; } .charts svg { min-width: 0; } .confusion { max-width: 100%; height: auto; }
+  .charts { grid-template-columns: 1fr 1fr; gap: 12px; } .wide { overflow: visible; } .confusion { max-width: 100%; height: auto; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 </style>
 )";
@@ -92,7 +92,7 @@ line_chart calibration_chart(const evaluation& e) {
     chart_series found{"found", {}};
     for (const calibration_bin& bin : e.bins)
         if (bin.photographs > 0) found.points.push_back({bin.confidence, bin.accuracy});
-    return {.title = "Calibration: how often the model is right when it is so sure",
+    return {.title = "Calibration: how often it is right when so sure",
             .x = {.label = "probability of the answer"},
             .y = {.label = "share that is right"},
             .series = {std::move(found), {"perfect", {{0, 0}, {1, 1}}}},
@@ -122,6 +122,13 @@ std::string classes(const evaluation& e) {
     return html + "</table></div>\n";
 }
 
+// A caption is narrow: names of files and classes may be broken behind their underscores.
+std::string breakable(const std::string& name) {
+    std::string html;
+    for (const char c : escaped(name)) html += c == '_' ? std::string("_<wbr>") : std::string(1, c);
+    return html;
+}
+
 std::string pictures(const std::vector<pictured_photo>& photos, const evaluation& e) {
     std::string html = "<h2>Top losses</h2>\n<div class=\"photos\">\n";
     for (const pictured_photo& photo : photos) {
@@ -132,8 +139,9 @@ std::string pictures(const std::vector<pictured_photo>& photos, const evaluation
         html += fmt::format(
             "<figcaption><b>{}</b>, <span class=\"{}\">answered {}</span> ({}), loss&nbsp;{:.2f}<br>"
             "<span class=\"file\">{}</span></figcaption></figure>\n",
-            escaped(e.classes[photo.truth]), photo.answer == photo.truth ? "sure" : "answer",
-            escaped(e.classes[photo.answer]), percent(photo.probability), photo.loss, escaped(photo.name));
+            breakable(e.classes[photo.truth]), photo.answer == photo.truth ? "sure" : "answer",
+            breakable(e.classes[photo.answer]), percent(photo.probability), photo.loss,
+            breakable(photo.name));
     }
     return html + "</div>\n";
 }
@@ -160,7 +168,7 @@ std::string html_of(const report_page& page) {
     std::vector<line_chart> charts = page.charts;
     if (page.answers) charts.push_back(calibration_chart(*page.answers));
     html += "<h2>Curves</h2>\n<div class=\"charts\">\n";
-    for (const line_chart& chart : charts) html += "<div>" + svg_of(chart) + "</div>\n";
+    for (const line_chart& chart : charts) html += svg_of(chart);
     html += "</div>\n";
     if (page.answers) {
         html += "<h2>Confusion matrix</h2>\n<div class=\"wide\">" + svg_of_confusion(*page.answers) +

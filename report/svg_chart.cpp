@@ -7,29 +7,33 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace petnet::report {
 namespace {
 
-// In the chart's own units, which a viewer takes for pixels or scales.
-constexpr double width = 720, height = 440, left = 76, right = 24, bottom = 60;
-constexpr std::size_t styles = 4; // of lines; each has a colour and, for print, a pattern of its own
+// In the chart's own units. So few that its texts can still be read where it is as wide as a phone; by itself
+// it is shown half as large again.
+constexpr double width = 500, height = 340, left = 74, right = 20, bottom = 52, natural_scale = 1.5;
+constexpr std::ptrdiff_t styles = 4; // of lines; each has a colour and, for print, a pattern of its own
 
 // Names within .petnet-chart: a page that holds the chart has names of its own.
 constexpr std::string_view style = R"(<style>
-.petnet-chart { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 13px; }
+.petnet-chart { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 14px; }
 .petnet-chart .back { fill: #ffffff; }
 .petnet-chart text { fill: #1f2328; }
-.petnet-chart .title { font-size: 17px; font-weight: 600; }
+.petnet-chart .title { font-size: 16px; font-weight: 600; }
 .petnet-chart .tick { fill: #59636e; }
 .petnet-chart .grid { stroke: #dde2e7; }
 .petnet-chart .frame { stroke: #59636e; fill: none; }
-.petnet-chart .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
+.petnet-chart .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.petnet-chart .faint { stroke: #59636e; stroke-width: 1; stroke-opacity: .55; }
 .petnet-chart .line0 { stroke: #0b62c4; }
-.petnet-chart .line1 { stroke: #1a7f37; stroke-dasharray: 8 5; }
-.petnet-chart .line2 { stroke: #8250df; stroke-dasharray: 2 5; }
-.petnet-chart .line3 { stroke: #59636e; stroke-dasharray: 11 5 2 5; }
+.petnet-chart .line1 { stroke: #1a7f37; stroke-dasharray: 7 4; }
+.petnet-chart .line2 { stroke: #8250df; stroke-dasharray: 2 4; }
+.petnet-chart .line3 { stroke: #59636e; stroke-dasharray: 9 4 2 4; }
 .petnet-chart .mark { stroke: #c2410c; stroke-width: 1.5; stroke-dasharray: 5 4; }
 .petnet-chart .dot { fill: #c2410c; stroke: #ffffff; stroke-width: 2; }
 .petnet-chart .label { fill: #c2410c; font-weight: 600; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }
@@ -42,7 +46,7 @@ constexpr std::string_view style = R"(<style>
 .petnet-chart .line0 { stroke: #58a6ff; }
 .petnet-chart .line1 { stroke: #56d364; }
 .petnet-chart .line2 { stroke: #bc8cff; }
-.petnet-chart .line3 { stroke: #9198a1; }
+.petnet-chart .line3, .petnet-chart .faint { stroke: #9198a1; }
 .petnet-chart .mark { stroke: #ff9b50; }
 .petnet-chart .dot { fill: #ff9b50; stroke: #0d1117; }
 .petnet-chart .label { fill: #ff9b50; stroke: #0d1117; }
@@ -77,10 +81,10 @@ class scale {
     }
     [[nodiscard]] double place(double value) const { return (on_scale(value) - low_) / (high_ - low_); }
 
-    // Some four to ten, at round values.
+    // Some four to eight, at round values: as many as there is room for.
     [[nodiscard]] std::vector<double> ticks() const {
-        const double least = whole_ ? std::max(1.0, (high_ - low_) / 8) : (high_ - low_) / 8;
-        const double step = logarithmic_ ? std::ceil((high_ - low_) / 9) : round_step(least);
+        const double least = whole_ ? std::max(1.0, (high_ - low_) / 7) : (high_ - low_) / 7;
+        const double step = logarithmic_ ? std::ceil((high_ - low_) / 7) : round_step(least);
         const double first = std::ceil(low_ / step), last = std::floor(high_ / step);
         std::vector<double> values;
         for (int i = 0; first + i <= last; ++i) {
@@ -110,7 +114,7 @@ class drawing {
   public:
     explicit drawing(const line_chart& chart)
         : chart_(chart),
-          top_(chart.series.size() > 1 ? 66 : 46), // room for the legend
+          top_(chart.series.size() > 1 ? 64 : 44), // room for the legend
           x_(chart.x),
           y_(chart.y) {
         for (const chart_series& series : chart.series)
@@ -121,14 +125,14 @@ class drawing {
     }
 
     std::string svg() {
-        add(R"(<svg xmlns="http://www.w3.org/2000/svg" class="petnet-chart" role="img" viewBox="0 0 {0} {1}" )"
-            R"(width="{0}" height="{1}">)"
-            "\n<title>{2}</title>\n{3}",
-            width, height, escaped(chart_.title), style);
+        add(R"(<svg xmlns="http://www.w3.org/2000/svg" class="petnet-chart" role="img" viewBox="0 0 {} {}" )"
+            R"(width="{}" height="{}">)"
+            "\n<title>{}</title>\n{}",
+            width, height, natural_scale * width, natural_scale * height, escaped(chart_.title), style);
         add(R"(<rect class="back" width="{}" height="{}"/>)", width, height);
-        text("title", left, 28, "start", chart_.title);
+        text("title", left, 26, "start", chart_.title);
         grid();
-        for (std::size_t i = 0; i < chart_.series.size(); ++i) line(chart_.series[i], i % styles);
+        for (std::size_t i = 0; i < chart_.series.size(); ++i) line(chart_.series[i], style_of(i));
         for (const chart_mark& each : chart_.marks) mark(each);
         if (chart_.series.size() > 1) legend();
         return svg_ + "</svg>\n";
@@ -151,23 +155,29 @@ class drawing {
         return height - bottom - y_.place(y) * (height - top_ - bottom);
     }
 
+    [[nodiscard]] std::string style_of(std::size_t series) const {
+        if (chart_.series[series].faint) return "faint";
+        const auto before = std::span(chart_.series).first(series);
+        return fmt::format("line{}", std::ranges::count(before, false, &chart_series::faint) % styles);
+    }
+
     void grid() {
         constexpr double floor = height - bottom, end = width - right;
         for (const double value : x_.ticks()) {
             add(R"(<path class="grid" d="M{0:.1f} {1}V{2}"/>)", across(value), top_, floor);
-            text("tick", across(value), floor + 20, "middle", x_.text(value));
+            text("tick", across(value), floor + 19, "middle", x_.text(value));
         }
         for (const double value : y_.ticks()) {
             add(R"(<path class="grid" d="M{} {:.1f}H{}"/>)", left, down(value), end);
-            text("tick", left - 9, down(value) + 4.5, "end", y_.text(value));
+            text("tick", left - 8, down(value) + 4.5, "end", y_.text(value));
         }
         add(R"(<path class="frame" d="M{} {}V{}H{}"/>)", left, top_, floor, end);
-        text("axis", (left + end) / 2, height - 14, "middle", chart_.x.label);
-        add(R"svg(<text class="axis" transform="translate(20 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>)svg",
+        text("axis", (left + end) / 2, height - 11, "middle", chart_.x.label);
+        add(R"svg(<text class="axis" transform="translate(18 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>)svg",
             (top_ + floor) / 2, escaped(chart_.y.label));
     }
 
-    void line(const chart_series& series, std::size_t style_index) {
+    void line(const chart_series& series, const std::string& style_name) {
         std::string path;
         char command = 'M';
         for (const chart_point& point : series.points) {
@@ -178,7 +188,7 @@ class drawing {
             path += fmt::format("{}{:.1f} {:.1f}", command, across(point.x), down(point.y));
             command = 'L';
         }
-        add(R"(<path class="line line{}" d="{}"/>)", style_index, path);
+        add(R"(<path class="line {}" d="{}"/>)", style_name, path);
     }
 
     void mark(const chart_mark& mark) {
@@ -195,9 +205,9 @@ class drawing {
         double x = left;
         for (std::size_t i = 0; i < chart_.series.size(); ++i) {
             const std::string& name = chart_.series[i].name;
-            add(R"(<path class="line line{}" d="M{:.1f} 46h28"/>)", i % styles, x);
-            text("name", x + 35, 50.5, "start", name);
-            x += 35 + 8 * static_cast<double>(name.size()) + 20;
+            add(R"(<path class="line {}" d="M{:.1f} 45h24"/>)", style_of(i), x);
+            text("name", x + 30, 49.5, "start", name);
+            x += 30 + 8 * static_cast<double>(name.size()) + 14;
         }
     }
 

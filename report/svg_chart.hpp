@@ -22,6 +22,7 @@ struct chart_point {
 struct chart_series {
     std::string name; // for the legend, which a chart of several series has
     std::vector<chart_point> points;
+    bool faint = false; // thin: many points, whose course another line shows
 };
 
 // A point to look at: a dot, a vertical line through it, and its label.

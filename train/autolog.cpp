@@ -95,7 +95,7 @@ std::vector<tracking::artifact> schedule_charts(const std::vector<training_phase
                               .x = {.label = "part of the phase, %"},
                               .y = {.label = "learning rate"}};
         report::line_chart mom{.title = prefix(phase) + "mom", .x = lr.x, .y = {.label = "momentum"}};
-        lr.series = {{.name = "first half of the body"}, {.name = "rest of the body"}, {.name = "head"}};
+        lr.series = {{.name = "early layers"}, {.name = "late layers"}, {.name = "head"}};
         mom.series = {{.name = "momentum"}};
         double x = 0;
         for (const hyperparameters& each : sampled(phase)) {

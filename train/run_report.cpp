@@ -45,8 +45,8 @@ double number(const json& object, const char* name) {
 }
 
 curves read_curves(const std::filesystem::path& file) {
-    report::chart_series training{"training, each step", {}}, smoothed{"training, smoothed", {}},
-        validation{"validation", {}}, errors{"error rate", {}};
+    report::chart_series training{.name = "training", .points = {}, .faint = true},
+        smoothed{"training, smoothed", {}}, validation{"validation", {}}, errors{"error rate", {}};
     std::array<report::chart_series, 3> rates{{{"early layers", {}}, {"late layers", {}}, {"head", {}}}};
     const mapped_file bytes(file);
     std::istringstream lines(
@@ -65,7 +65,7 @@ curves read_curves(const std::filesystem::path& file) {
             rates[group].points.push_back({steps, object.at("lr").at(group).get<double>()});
     }
     curves found;
-    found.losses.series = {std::move(validation), std::move(training), std::move(smoothed)};
+    found.losses.series = {std::move(training), std::move(smoothed), std::move(validation)};
     found.errors.series = {std::move(errors)};
     found.rates.series = {std::move(rates[2]), std::move(rates[1]), std::move(rates[0])};
     return found;
