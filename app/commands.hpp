@@ -19,5 +19,7 @@ void add_lr_find(CLI::App& program, exit_status& status);
 void add_data(CLI::App& program, exit_status& status);
 void add_inspect(CLI::App& program, exit_status& status);
 void add_doctor(CLI::App& program, exit_status& status);
+void add_completion(CLI::App& program);
+void add_man(CLI::App& program);
 
 } // namespace petnet::app

@@ -69,7 +69,7 @@ void add_export(CLI::App& program, exit_status&) {
                    "--onnx, --mlflow: the graph takes the bytes of the square cut of a photograph and "
                    "normalises them; else it takes what is normalised already")
         ->group("Formats");
-    add("--naming", arguments->naming, "NAME=torchvision",
+    add("--naming", arguments->naming, "torchvision|fastai=torchvision",
         "--torch: torchvision (the head as head.bn1, fc1, bn2, fc2) or fastai (for learn.load)");
     command->add_flag("--half", arguments->half, "--safetensors: float16")->group("Formats");
     command->footer("Prints what was written. Several formats can be asked for at once.\n"

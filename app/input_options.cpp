@@ -32,7 +32,8 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     add("Data", "--labels", o.labels,
         "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
         "regex=RE (its "
-        "first group)");
+        "first group)")
+        ->type_name(label_rules);
     add("Data", "--valid-pct", o.valid_pct, "part of the photographs to validate on");
     add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
         ->option_text("FILE")
@@ -40,7 +41,8 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     add("Data", "--size", o.size, "side of the square that the network sees, in pixels");
     add("Data", "--recipe", o.recipe,
         "basic: random square crops of --size; augmented: crops of twice that (460 for 224), flipped, "
-        "warped, turned, zoomed and lit at random");
+        "warped, turned, zoomed and lit at random")
+        ->type_name("basic|augmented");
     add("Data", "--max-bad-images", o.max_bad_images,
         "part of the photographs that may be broken before the run stops");
 
@@ -51,7 +53,7 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     add("Training", "--weights", o.weights,
         "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
         ".pth); absent: embedded with the sample, else imagenet")
-        ->option_text("NAME|FILE");
+        ->option_text("imagenet|embedded|random|FILE");
     add("Training", "--batch-size", o.batch_size, "photographs per step");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")
@@ -65,8 +67,9 @@ void add_input_options(CLI::App& command, train::train_options& o) {
                              std::to_string(std::numeric_limits<std::uint64_t>::max());
         });
 
-    add("Machine", "--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
-    add("Machine", "--precision", o.precision, "auto (the fastest this machine has), fp32, bf16 or fp16");
+    add_device_option(command, o.device);
+    add("Machine", "--precision", o.precision, "auto: the fastest that this machine has")
+        ->type_name(precisions);
     command
         .add_flag("--tf32", o.tf32,
                   "fp32 on a GPU: convolutions on tensor cores, their inputs rounded to 11 bits of mantissa")
@@ -85,6 +88,12 @@ void add_input_options(CLI::App& command, train::train_options& o) {
                 throw CLI::ValidationError(text + " is no size: 8GB, 500MB, 512MiB or 0 were expected");
             return std::to_string(*bytes);
         });
+}
+
+void add_device_option(CLI::App& command, std::string& device) {
+    add_option(command, "Machine", "--device", device,
+               "auto: a GPU where there is one; check:A,B: runs both and compares")
+        ->type_name("auto|cpu|cuda|reference|check:A,B");
 }
 
 void add_config_option(CLI::App& command, std::string& file) {

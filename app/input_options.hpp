@@ -18,8 +18,15 @@ CLI::Option* add_option(CLI::App& command, const char* group, const char* name, 
     return with_environment(command.add_option(name, value, help)->group(group)->capture_default_str());
 }
 
+// The values that --help names and a shell completes (app/completion.hpp).
+inline constexpr const char* label_rules = "cat-dog|breed|folder|regex=RE";
+inline constexpr const char* precisions = "auto|fp32|bf16|fp16";
+
 // The groups Data, Training (--weights, --batch-size, --seed) and Machine. `options` outlives the command.
 void add_input_options(CLI::App& command, train::train_options& options);
+
+// --device. `device` outlives the command.
+void add_device_option(CLI::App& command, std::string& device);
 
 // --config, which `parse` reads (command_line.hpp). `file` outlives the command.
 void add_config_option(CLI::App& command, std::string& file);

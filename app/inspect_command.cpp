@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
+#include "app/input_options.hpp"
 #include "app/inspect_folder.hpp"
 #include "base/errors.hpp"
 #include "model/weights/tensor_layout.hpp"
@@ -54,9 +55,11 @@ void add_inspect(CLI::App& program, exit_status&) {
         "inspect", "what a weight file, model or photo folder holds, or why it is refused");
     const auto arguments = std::make_shared<inspect_arguments>();
     command->add_option("path", arguments->path, "file or folder")->required()->option_text("FILE|DIR");
-    command->add_option(
-        "--labels", arguments->labels,
-        "how the photographs of a folder are labelled, as for train; absent: as seems to be meant");
+    command
+        ->add_option(
+            "--labels", arguments->labels,
+            "how the photographs of a folder are labelled, as for train; absent: as seems to be meant")
+        ->option_text(label_rules);
     command
         ->add_option("--sheet", arguments->sheet,
                      "writes a picture of some photographs of each class of the folder")

@@ -46,6 +46,8 @@ int run(int argc, char** argv) {
     app::add_data(program, status);
     app::add_inspect(program, status);
     app::add_doctor(program, status);
+    app::add_completion(program);
+    app::add_man(program);
     app::parse(program, argc, argv);
     app::flush_output();
     return status.code;

@@ -101,7 +101,8 @@ void add_train(CLI::App& program, exit_status& status) {
         ->option_text("DIR=outputs");
     add("Files", "--resume", o.resume,
         "auto: continue an unfinished run of the same options in the output folder; never; or a checkpoint "
-        "file");
+        "file")
+        ->type_name("auto|never|FILE");
     add("Files", "--checkpoint-minutes", o.checkpoint_minutes,
         "so often one is saved within an epoch, besides that at its end; 0: never");
     add("Machine", "--scheduled-events", arguments->scheduled_events,
