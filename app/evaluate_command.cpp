@@ -35,8 +35,7 @@ struct evaluate_arguments {
     inference_options options;
     fs::path data, valid_list, report;
     std::string labels, config;
-    std::uint64_t seed = 42;
-    bool json = false, tta = false;
+    bool json = false;
 };
 
 // The model's class of each photograph; input_error where it knows none of that name.
@@ -141,7 +140,7 @@ void write_report(const evaluate_arguments& arguments, const infer::classifier& 
                     {"size", fmt::format("{} pixels", d.size)},
                     {"recipe", d.recipe},
                     {"labels", d.labels},
-                    {"augmented at test time", arguments.tta ? "yes" : "no"}}},
+                    {"augmented at test time", arguments.options.tta ? "yes" : "no"}}},
                   {"Environment",
                    {{"petnet", version()}, {"device", model.device()}, {"precision", model.precision()}}}}};
     write_file_atomically(arguments.report, report::html_of(page));
@@ -166,12 +165,12 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
     if (!arguments.valid_list.empty()) order = data::split_by_list(folder, arguments.valid_list).valid;
 
     const std::unique_ptr<infer::classifier> model =
-        load_classifier(arguments.options, order.size(), arguments.tta);
+        load_classifier(arguments.options, order.size(), arguments.options.tta);
     const std::vector<std::string>& classes = model->description().classes;
     const std::string rule = arguments.labels.empty() ? model->description().labels : arguments.labels;
     const std::vector<std::int32_t> labels =
         labels_in(classes, data::label_photos(folder, data::label_rule::parse(rule)), rule);
-    data::photo_store photos = infer::photos_for(*model, std::move(folder), arguments.tta);
+    data::photo_store photos = infer::photos_for(*model, std::move(folder), arguments.options.tta);
     tell("{} photographs of {}, labelled by {}, on {}, {}\n", order.size(), data.string(), rule,
          model->device(), model->precision());
 
@@ -179,15 +178,7 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
     std::vector<std::size_t> places; // of the answers' photographs in the folder
     const auto start = std::chrono::steady_clock::now();
     const bool finished = infer::answer_photos(
-        *model, photos, order,
-        {.tta = arguments.tta,
-         .seed = arguments.seed,
-         .threads = static_cast<unsigned>(arguments.options.threads),
-         .on_progress =
-             [&](std::size_t done, std::size_t total) {
-                 bar.show({.what = "evaluating", .done = done, .total = total, .in_bytes = false});
-             },
-         .stop_requested = stop_requested},
+        *model, photos, order, answering(arguments.options, "evaluating", bar),
         [&](std::size_t photo, std::span<const float> logits) {
             places.push_back(photo);
             answers.push_back(
@@ -228,7 +219,7 @@ void add_evaluate(CLI::App& program, exit_status& status) {
         ->option_text("DIR|pets");
     add("--labels", arguments->labels,
         "what a photograph shows, as for train; absent: as the model was trained")
-        ->option_text("RULE");
+        ->option_text(label_rules);
     add("--valid-list", arguments->valid_list,
         "only the photographs that this file names, one a line: a training's valid.txt")
         ->option_text("FILE");
@@ -239,8 +230,7 @@ void add_evaluate(CLI::App& program, exit_status& status) {
                      "a page with charts, the confusion matrix and the photographs of the largest losses")
         ->option_text("FILE.html")
         ->group("Answers");
-    command->add_flag("--tta", arguments->tta, "augmentation at test time, as for predict")->group("Answers");
-    add_option(*command, "Answers", "--seed", arguments->seed, "of --tta's draws");
+    add_tta_options(*command, arguments->options);
     add_config_option(*command, arguments->config);
     command->footer(
         "Prints precision and recall of each class, the pairs confused most, loss, error rate, top-5 error "

@@ -3,6 +3,7 @@
 
 #include "app/console.hpp"
 #include "app/input_options.hpp"
+#include "app/stop_signal.hpp"
 #include "base/errors.hpp"
 
 #include <algorithm>
@@ -22,11 +23,33 @@ void add_inference_options(CLI::App& command, inference_options& o) {
     const auto add = [&](const char* name, auto& value, const char* help) {
         return add_option(command, "Machine", name, value, help);
     };
-    add("--device", o.device, "auto, cpu, cuda, reference, or check:A,B (runs both and compares)");
+    add_device_option(command, o.device);
     add("--precision", o.precision,
-        "fp32: what PyTorch and ONNX Runtime answer; auto (the fastest this machine has), bf16 or fp16");
+        "fp32: what PyTorch and ONNX Runtime answer; auto: the fastest that this machine has")
+        ->type_name(precisions);
     add("--batch-size", o.batch_size, "photographs that go through the network at once");
     add("--threads", o.threads, "processor threads; 0: all that are there");
+}
+
+void add_tta_options(CLI::App& command, inference_options& o) {
+    command
+        .add_flag("--tta", o.tta,
+                  "augmentation at test time, as fastai's learn.tta: a quarter of the answer for the "
+                  "photograph as it is, three quarters the mean of four augmented ones; logits are then the "
+                  "logarithms of the probabilities")
+        ->group("Answers");
+    add_option(command, "Answers", "--seed", o.seed, "of --tta's draws");
+}
+
+infer::answering answering(const inference_options& options, const char* what, progress_bar& bar) {
+    return {.tta = options.tta,
+            .seed = options.seed,
+            .threads = static_cast<unsigned>(options.threads),
+            .on_progress =
+                [what, &bar](std::size_t done, std::size_t total) {
+                    bar.show({.what = what, .done = done, .total = total, .in_bytes = false});
+                },
+            .stop_requested = [] { return stop_signal() != 0; }};
 }
 
 fs::path model_file(const inference_options& options) {

@@ -26,8 +26,7 @@ struct predict_arguments {
     inference_options options;
     std::vector<std::string> images;
     std::string config;
-    std::uint64_t seed = 42;
-    bool json = false, tta = false;
+    bool json = false;
 };
 
 // A file name need not be UTF-8; JSON must.
@@ -61,23 +60,15 @@ void run_predict(const predict_arguments& arguments, exit_status& status) {
     data::image_folder named = photos_named(arguments.images, std::cin);
     watch_stop_signals();
     const std::unique_ptr<infer::classifier> model =
-        load_classifier(arguments.options, named.photos.size(), arguments.tta);
-    data::photo_store photos = infer::photos_for(*model, std::move(named), arguments.tta);
+        load_classifier(arguments.options, named.photos.size(), arguments.options.tta);
+    data::photo_store photos = infer::photos_for(*model, std::move(named), arguments.options.tta);
     const std::vector<data::photo_entry>& entries = photos.folder().photos;
     std::vector<std::size_t> order(entries.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
 
     progress_bar bar(false);
     const bool finished = infer::answer_photos(
-        *model, photos, order,
-        {.tta = arguments.tta,
-         .seed = arguments.seed,
-         .threads = static_cast<unsigned>(arguments.options.threads),
-         .on_progress =
-             [&](std::size_t done, std::size_t total) {
-                 bar.show({.what = "classifying", .done = done, .total = total, .in_bytes = false});
-             },
-         .stop_requested = [] { return stop_signal() != 0; }},
+        *model, photos, order, answering(arguments.options, "classifying", bar),
         [&](std::size_t photo, std::span<const float> logits) {
             const auto& line = arguments.json ? json_line : plain_line;
             bar.erase();
@@ -113,13 +104,7 @@ void add_predict(CLI::App& program, exit_status& status) {
         ->add_flag("--json", arguments->json,
                    "a JSON object a line: file, label, probability, probabilities of all classes, logits")
         ->group("Answers");
-    command
-        ->add_flag("--tta", arguments->tta,
-                   "augmentation at test time, as fastai's learn.tta: a quarter of the answer for the "
-                   "photograph as it is, three quarters the mean of four augmented ones; logits are then the "
-                   "logarithms of the probabilities")
-        ->group("Answers");
-    add_option(*command, "Answers", "--seed", arguments->seed, "of --tta's draws");
+    add_tta_options(*command, arguments->options);
     add_config_option(*command, arguments->config);
     command->footer("Photographs that cannot be read are named on standard error, the others are classified "
                     "all the same; "
