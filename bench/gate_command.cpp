@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "base/utc_time.hpp"
 #include "bench/gate.hpp"
 #include "bench/machine_facts.hpp"
 #include "bench/process.hpp"
@@ -139,7 +140,7 @@ void print(const gate_result& result, const process_runner& run, const gate_opti
 
 json to_json(const gate_result& result, const process_runner& run, const gate_options& options) {
     json record{{"program", "petnet-bench gate"},
-                {"date", date_now()},
+                {"date", utc_now()},
                 {"machine", machine_facts()},
                 {"base", run.version_of(side::base)},
                 {"head", run.version_of(side::head)},

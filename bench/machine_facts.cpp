@@ -5,9 +5,7 @@
 #include "bench/process.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sys/sysinfo.h>
@@ -63,14 +61,6 @@ nlohmann::json machine_facts() {
     if (::uname(&system) == 0) facts["system"] = std::string(system.sysname) + ' ' + system.release;
     if (const std::string gpu = gpu_state(); !gpu.empty()) facts["gpu"] = gpu;
     return facts;
-}
-
-std::string date_now() {
-    const std::time_t now = std::time(nullptr);
-    std::tm utc{};
-    ::gmtime_r(&now, &utc);
-    std::array<char, 32> text{};
-    return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
 } // namespace petnet::bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/record.hpp"
 
+#include "base/utc_time.hpp"
 #include "base/version.hpp"
 #include "bench/machine_facts.hpp"
 #include "bench/measure.hpp"
@@ -63,7 +64,7 @@ const device_peaks* record::peaks_of(const case_description& about) const {
 nlohmann::json to_json(const record& found) {
     nlohmann::json json{{"program", "petnet-bench"},
                         {"version", version()},
-                        {"date", date_now()},
+                        {"date", utc_now()},
                         {"command", found.command},
                         {"machine", machine_facts()},
                         {"device", found.device},

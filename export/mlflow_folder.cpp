@@ -3,8 +3,8 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "base/utc_time.hpp"
 
-#include <ctime>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,15 +22,6 @@ constexpr const char* requirements[] = {"mlflow==3.17.2", "onnx==1.23.2", "onnxr
 
 // YAML takes JSON's strings.
 std::string quoted(const json& value) { return json(value.dump()).dump(); }
-
-std::string now_utc() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S.000000", &parts);
-    return text;
-}
 
 std::string ml_model(const exported_model& model, onnx_input input, const std::string& identity) {
     const model::model_description& d = model.description;
@@ -68,7 +59,8 @@ std::string ml_model(const exported_model& model, onnx_input input, const std::s
                        std::string(requirements[1]).substr(6), python, json(d.classes).dump(),
                        std::string(requirements[0]).substr(8), identity,
                        quoted(pixels ? tensor("pixels", "uint8", taken) : tensor("input", "float32", taken)),
-                       quoted(tensor("logits", "float32", {-1, d.classes.size()})), now_utc());
+                       quoted(tensor("logits", "float32", {-1, d.classes.size()})),
+                       utc_now("%Y-%m-%d %H:%M:%S.000000"));
 }
 
 std::string list(const char* before) {

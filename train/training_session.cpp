@@ -3,13 +3,13 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "base/utc_time.hpp"
 #include "model/model_file.hpp"
 #include "train/metrics_log.hpp"
 #include "train/run_report.hpp"
 #include "train/run_tracking.hpp"
 
 #include <array>
-#include <ctime>
 #include <utility>
 
 namespace petnet::train {
@@ -41,15 +41,6 @@ class observers final : public observer {
     }
     std::array<observer*, 4> all_;
 };
-
-std::string now_utc() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-}
 
 std::int64_t epochs_of(const std::vector<training_phase>& phases) {
     std::int64_t count = 0;
@@ -92,7 +83,7 @@ training_session::training_session(session_setup parts, json record, run_observe
       broken_told_(parts_.setup.photos.broken().size()),
       checkpoints_(parts_.output.checkpoint_file()) {
     record_["status"] = "running";
-    record_["started"] = now_utc();
+    record_["started"] = utc_now();
 }
 
 training_session::~training_session() = default;
@@ -273,7 +264,7 @@ void training_session::finish_record(const char* status) {
     if (const auto hash = parts_.setup.photos.data_hash()) record_["data"]["sha256"] = *hash;
     record_["seconds"] = {{"total", seconds()}};
     if (seconds_to_first_step_) record_["seconds"]["to_first_step"] = *seconds_to_first_step_;
-    record_["ended"] = now_utc();
+    record_["ended"] = utc_now();
 }
 
 } // namespace petnet::train
