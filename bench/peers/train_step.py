@@ -21,7 +21,7 @@ import statistics
 import sys
 import time
 
-from worker import Failed, Worker, circumstances, freeze, make_network, make_optimizer
+from worker import Failed, Worker, circumstances, command, freeze, make_network, make_optimizer
 
 PHASES = ["frozen", "unfrozen", "evaluation"]
 
@@ -122,7 +122,7 @@ def answer(steps):
 def compare(options):
     import torch
     result = circumstances() | {"threads": options.threads, "batch": options.batch, "size": options.size,
-                                "command": " ".join(sys.argv), "torch": torch.__version__, "phases": {}}
+                                "command": command(), "torch": torch.__version__, "phases": {}}
     if "fastai" in options.also:
         result["fastai"] = importlib.metadata.version("fastai")
     for phase in options.phases:

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from worker import Failed, Worker, commit, freeze, make_network, make_optimizer
+from worker import Failed, Worker, command, commit, freeze, make_network, make_optimizer
 
 PHASES = ["unfrozen", "frozen", "evaluation"]
 TORCH = ["eager", "compile"]
@@ -184,7 +184,7 @@ def compare(options):
             for contest in group:
                 contest.stop("no time was left")
     return {"date": time.strftime("%Y-%m-%d"), **environment(), "commit": commit(), "size": options.size,
-            "command": " ".join(sys.argv), "seconds": time.monotonic() - began,
+            "command": command(), "seconds": time.monotonic() - began,
             "contests": [{"phase": c.phase, "precision": c.precision, "batch": c.batch, "rows": c.rows}
                          for c in contests]}
 

@@ -6,6 +6,7 @@ import pathlib
 import platform
 import queue
 import subprocess
+import sys
 import threading
 import time
 
@@ -40,6 +41,20 @@ def make_optimizer(network):
     import torch
     trained = [p for p in network.parameters() if p.requires_grad]
     return torch.optim.AdamW(trained, lr=1e-5, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01, fused=True)
+
+
+def command():
+    """This program's command line for a result's file: what lies in the repository by its place there, all other files by
+    their names, so that it can be repeated elsewhere and says nothing of this machine's folders."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+
+    def portable(word):
+        path = pathlib.Path(word)
+        if not path.is_absolute() and not path.exists():
+            return word
+        return str(path.resolve().relative_to(root)) if path.resolve().is_relative_to(root) else path.name
+
+    return " ".join(map(portable, sys.argv))
 
 
 def commit():
