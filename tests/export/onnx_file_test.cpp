@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// ONNX files by ONNX's own checker. (That they compute the same: real_packages.py.)
+// ONNX files by ONNX's own checker, and by plain loops over what they say. (By ONNX Runtime:
+// real_packages.py.)
 #include "export/mlflow_folder.hpp"
 #include "export/onnx_file.hpp"
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "infer/classifier.hpp"
+#include "tests/export/onnx_interpreter.hpp"
 #include "tests/infer/made_up_model.hpp"
 
 #include <algorithm>
@@ -56,6 +59,24 @@ TEST_F(onnx_file, is_whole_and_has_the_shapes_it_says) {
             ASSERT_NE(classes, proto.metadata_props().end());
             EXPECT_EQ(classes->value(), "[\"beagle\",\"pug\",\"Siamese\"]");
         }
+}
+
+TEST_F(onnx_file, computes_what_petnet_computes) {
+    petnet::testing::write_made_up_model(at("m"), petnet::testing::description_of_32(66)); // sampled, too
+    exporting::write_onnx(exporting::read_model(at("m")), exporting::onnx_input::pixels, at("m.onnx"));
+    infer::classifier model(at("m"), {.batch_size = 2});
+    std::vector<std::uint8_t> squares(2 * model.square_bytes());
+    for (std::size_t i = 0; i < squares.size(); ++i)
+        squares[i] = static_cast<std::uint8_t>(random_key(3).bits(i));
+    const petnet::testing::onnx_value logits = petnet::testing::run_onnx(
+        read(at("m.onnx")).graph(), {{2, 66, 66, 3}, {squares.begin(), squares.end()}});
+    EXPECT_EQ(logits.dims, (std::vector<std::int64_t>{2, 3}));
+    const std::vector<float> expected = model.classify(squares);
+    const float largest =
+        std::abs(*std::ranges::max_element(expected, {}, [](float v) { return std::abs(v); }));
+    ASSERT_EQ(logits.data.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        EXPECT_NEAR(logits.data[i], expected[i], 1e-4F * largest); // the limit of real_packages.py
 }
 
 TEST_F(onnx_file, in_an_mlflow_folder) {
