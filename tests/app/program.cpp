@@ -93,6 +93,10 @@ bool program::ended() {
     if (::wait4(process_, &status, WNOHANG, &usage) != process_) return false;
     ended_ = true;
     result_.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    const auto in_seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+    };
+    result_.processor_seconds = in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
     result_.peak_megabytes = static_cast<double>(usage.ru_maxrss) / 1e3;
     result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     result_.out = content_of(folder_ / "out");

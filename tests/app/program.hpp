@@ -26,7 +26,7 @@ struct surroundings {
 struct outcome {
     int code = -1; // of the exit; -signal where a signal ended it
     std::string out, err;
-    double peak_megabytes = 0, seconds = 0;
+    double peak_megabytes = 0, seconds = 0, processor_seconds = 0;
 };
 
 // A process of petnet. Destroyed, it is killed.
