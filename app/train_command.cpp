@@ -132,8 +132,10 @@ void add_train(CLI::App& program, exit_status& status) {
         "quick start\n"
         "  petnet train --data pets --labels breed --epochs 4 --lr 3e-3\n"
         "  petnet train --data my-photos --labels folder --output run1\n"
-        "  mpirun -n 4 petnet train --batch-size 64         four processes, 16 photographs of each batch for each\n"
-        "Several processes started by mpirun, torchrun or Azure ML train together; rank 0 writes and prints.");
+        "  mpirun -n 4 petnet train --batch-size 64         four processes, 16 photographs of each batch for "
+        "each\n"
+        "Several processes started by mpirun, torchrun or Azure ML train together; rank 0 writes and "
+        "prints.");
     command->callback([arguments, &status] { run_train(*arguments, status); });
 }
 

@@ -108,22 +108,7 @@ TEST_F(several_processes, the_same_bits_each_time_and_by_torchrun_as_by_mpirun) 
     EXPECT_EQ(record_of("mpi").at("data"), record.at("data"));
 }
 
-// Four addends are rounded in the order of the sums.
-TEST_F(several_processes, four_by_torchrun_as_by_mpirun) {
-    if (!has_mpirun()) GTEST_SKIP() << "no mpirun here";
-    const std::string data = photographs("d");
-    for (const outcome& each : crew(4, one_epoch(data, "o", 8)).end()) ASSERT_EQ(each.code, 0) << each.err;
-    const outcome mpi = by_mpirun(4, one_epoch(data, "mpi", 8));
-    ASSERT_EQ(mpi.code, 0) << mpi.err;
-    expect_steps("o", 2);
-    expect_steps("mpi", 2);
-    const auto tcp_log = metrics_of("o"), mpi_log = metrics_of("mpi");
-    EXPECT_EQ(tcp_log[0].at("loss"), mpi_log[0].at("loss"));
-    // Adam's first step makes whole steps of rounding noise in small gradients.
-    EXPECT_NEAR(tcp_log[1].at("loss").get<double>(), mpi_log[1].at("loss").get<double>(), 5e-3);
-}
-
-TEST_F(several_processes, a_stop_of_one_stops_all_after_the_same_step_and_one_alone_continues) {
+TEST_F(several_processes, a_stop_of_one_stops_all_four_after_the_same_step_and_one_alone_continues) {
     const std::string data = photographs("d", 80);
     const arguments words = one_epoch(data, "o", 8); // eight steps
     crew four(4, words);
@@ -140,41 +125,55 @@ TEST_F(several_processes, a_stop_of_one_stops_all_after_the_same_step_and_one_al
     EXPECT_NE(alone.err.find("Resuming"), std::string::npos) << alone.err;
     expect_steps("o", 8);
     EXPECT_FALSE(fs::exists(at("o.1")));
+
+    if (!has_mpirun()) GTEST_SKIP() << "no mpirun here";
+    const outcome mpi = by_mpirun(4, one_epoch(data, "mpi", 8));
+    ASSERT_EQ(mpi.code, 0) << mpi.err;
+    expect_steps("mpi", 8);
+    const auto tcp_log = metrics_of("o"), mpi_log = metrics_of("mpi");
+    EXPECT_EQ(tcp_log[0].at("loss"), mpi_log[0].at("loss"));
+    // Four addends are rounded in the order of the sums, and Adam's first step makes whole steps of rounding
+    // noise in small gradients.
+    EXPECT_NEAR(tcp_log[1].at("loss").get<double>(), mpi_log[1].at("loss").get<double>(), 5e-3);
 }
 
-TEST_F(several_processes, a_killed_rank_ends_the_others_which_continue_to_the_same_bits) {
-    const std::string data = photographs("d", 40);
-    arguments words = one_epoch(data, "whole", 4); // eight steps
-    for (const outcome& each : crew(2, words).end()) ASSERT_EQ(each.code, 0) << each.err;
-    words = one_epoch(data, "o", 4);
-    words.insert(words.end(), {"--checkpoint-minutes", "1e-9"}); // after every step
-    {
-        crew two(2, words);
-        ASSERT_TRUE(two.member(0).wait_until([&] { return lines_in("o") >= 3; }))
+class interrupted_processes : public several_processes {
+  protected:
+    [[nodiscard]] arguments eight_steps(const std::string& output, const char* checkpoint_minutes) const {
+        arguments words = one_epoch(at("d"), output, 4);
+        words.insert(words.end(), {"--checkpoint-minutes", checkpoint_minutes});
+        return words;
+    }
+    void finish(const std::string& output) const {
+        for (const outcome& each : crew(2, eight_steps(output, "0"), 600s).end())
+            ASSERT_EQ(each.code, 0) << each.err;
+    }
+};
+
+// PETNET_INTERRUPTIONS=50 is the large one.
+TEST_F(interrupted_processes, continue_to_the_same_bits_after_interruptions_of_one_of_them) {
+    const char* wanted = std::getenv("PETNET_INTERRUPTIONS");
+    const int least = wanted == nullptr ? 1 : std::max(static_cast<int>(std::strtol(wanted, nullptr, 10)), 1);
+    photographs("d", 40);
+    const auto start = std::chrono::steady_clock::now();
+    finish("whole");
+    const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
+
+    {                                               // In the middle of it.
+        crew two(2, eight_steps("killed", "1e-9")); // a checkpoint after every step
+        ASSERT_TRUE(two.member(0).wait_until([&] { return lines_in("killed") >= 3; }))
             << two.member(0).err_so_far();
         two.member(1).signal(SIGKILL);
         const auto killed = std::chrono::steady_clock::now();
         const outcome left = two.member(0).end();
         EXPECT_LT(std::chrono::steady_clock::now() - killed, 60s);
         EXPECT_EQ(left.code, 4) << left.err;
-        const std::string last = lines_of(left.err).back();
-        EXPECT_TRUE(last.starts_with("petnet: rank 1 of 2 is gone")) << left.err;
-        EXPECT_EQ(record_of("o").at("status"), "failed");
+        EXPECT_TRUE(lines_of(left.err).back().starts_with("petnet: rank 1 of 2 is gone")) << left.err;
+        EXPECT_EQ(record_of("killed").at("status"), "failed");
     }
-    words.back() = "0";
-    for (const outcome& each : crew(2, words).end()) ASSERT_EQ(each.code, 0) << each.err;
-    expect_same_run("o", "whole");
-}
+    finish("killed");
+    expect_same_run("killed", "whole");
 
-// PETNET_INTERRUPTIONS=50 is the large one.
-TEST_F(several_processes, interruptions_at_random) {
-    const char* wanted = std::getenv("PETNET_INTERRUPTIONS");
-    const int least = wanted == nullptr ? 2 : std::max(static_cast<int>(std::strtol(wanted, nullptr, 10)), 1);
-    const std::string data = photographs("d", 40);
-    const auto start = std::chrono::steady_clock::now();
-    for (const outcome& each : crew(2, one_epoch(data, "whole", 4), 600s).end())
-        ASSERT_EQ(each.code, 0) << each.err;
-    const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
     const petnet::random_key key = petnet::random_key(21).child("interruption of ranks");
     constexpr std::array signals{SIGKILL, SIGTERM};
     std::uint64_t draw = 0;
@@ -182,9 +181,7 @@ TEST_F(several_processes, interruptions_at_random) {
     for (; interruptions < least; ++trainings) {
         const std::string output = "o" + std::to_string(trainings);
         for (bool finished = false; !finished;) {
-            arguments words = one_epoch(data, output, 4);
-            words.insert(words.end(), {"--checkpoint-minutes", key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"});
-            crew two(2, words, 600s);
+            crew two(2, eight_steps(output, key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"), 600s);
             const auto due = std::chrono::steady_clock::now() + key.uniform(draw++) * 0.9 * whole;
             const int signal = signals[static_cast<std::size_t>(key.uniform(draw++) * signals.size())];
             const int whom = key.uniform(draw++) < 0.5 ? 0 : 1;

@@ -296,7 +296,8 @@ TEST_F(loading, loaders_that_take_turns_share_a_pass) {
     EXPECT_EQ(stores[0]->data_hash(), whole.data_hash());
     EXPECT_EQ(stores[0]->broken().size(), 3U);
     EXPECT_THROW(loader(whole, labels_, in_order(23), pass::valid, {.loaders = 2}), std::logic_error);
-    EXPECT_THROW(loader(whole, labels_, in_order(23), pass::train, {.loaders = 2, .turn = 2}), std::logic_error);
+    EXPECT_THROW(loader(whole, labels_, in_order(23), pass::train, {.loaders = 2, .turn = 2}),
+                 std::logic_error);
 }
 
 TEST_F(loading, validation_leaves_broken_photographs_out) {

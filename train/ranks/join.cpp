@@ -187,35 +187,36 @@ std::string directory_of(const std::vector<member>& members, std::uint16_t own_p
     return text.str();
 }
 
-// A connection to each other rank: those before it are called, those behind it call.
-std::vector<descriptor> connect_mesh(int rank, int size, const std::string& directory,
+// A connection to each other rank: those before it are called, those behind it call. `self`: what this one
+// says to them.
+std::vector<descriptor> connect_mesh(const greeting& self, const std::string& directory,
                                      const std::string& address_of_lead, const descriptor& listening,
-                                     const job_key& key) {
-    std::vector<descriptor> mesh(static_cast<std::size_t>(size));
+                                     const control_channel& watch) {
+    std::vector<descriptor> mesh(self.size);
     std::istringstream lines(directory);
-    const greeting self{
-        .size = static_cast<std::uint32_t>(size), .rank = static_cast<std::uint32_t>(rank), .key = key};
-    const auto lost = [](int other) {
-        return environment_error("rank " + std::to_string(other) +
-                                 " cannot be connected to, though it answered rank 0: is a port closed "
-                                 "between the machines?");
+    const auto lost = [&](std::uint32_t other) {
+        return environment_error(watch.why_lost(1s).value_or(
+            "rank " + std::to_string(other) +
+            " cannot be connected to, though it answered rank 0: is a port closed "
+            "between the machines?"));
     };
-    for (int other = 0; other < rank; ++other) {
+    for (std::uint32_t other = 0; other < self.rank; ++other) {
         std::string address;
         std::uint16_t port = 0;
         lines >> address >> port;
         if (address == "-") address = address_of_lead;
         descriptor connection = connect_to(address, port, 20s);
         if (!connection.is_open() || !greet(connection, self)) throw lost(other);
-        mesh[static_cast<std::size_t>(other)] = std::move(connection);
+        mesh[other] = std::move(connection);
     }
     const auto until = steady_clock::now() + 30s;
-    for (int present = rank + 1; present < size;) {
-        if (steady_clock::now() > until) throw lost(size - 1);
+    for (std::uint32_t present = self.rank + 1; present < self.size;) {
+        if (watch.why_lost() || steady_clock::now() > until) throw lost(self.size - 1);
         descriptor connection = accept_one(listening, 200ms);
         if (!connection.is_open()) continue;
         const auto hello = receive_greeting(connection);
-        if (!hello || !hello->is_of(size, key) || static_cast<int>(hello->rank) <= rank) continue;
+        if (!hello || !hello->is_of(static_cast<int>(self.size), self.key) || hello->rank <= self.rank)
+            continue;
         mesh[hello->rank] = std::move(connection);
         ++present;
     }
@@ -251,6 +252,10 @@ std::unique_ptr<communicator> join_all(const launch& place, const join_settings&
                                     ? place_by_mpi(*mpi, leads ? port_of(meeting) : 0)
                                     : meeting_place{.addresses = {place.address}, .port = place.port};
 
+    greeting self{.size = static_cast<std::uint32_t>(place.size),
+                  .rank = static_cast<std::uint32_t>(place.rank),
+                  .port = port_of(listening),
+                  .key = where.key};
     std::vector<descriptor> connections(static_cast<std::size_t>(place.size));
     std::string directory, address_of_lead;
     if (leads) {
@@ -258,12 +263,7 @@ std::unique_ptr<communicator> join_all(const launch& place, const join_settings&
         directory = directory_of(members, port_of(listening));
         for (std::size_t i = 1; i < members.size(); ++i) connections[i] = std::move(members[i].connection);
     } else {
-        way_to_lead way = find_rank_0(where,
-                                      {.size = static_cast<std::uint32_t>(place.size),
-                                       .rank = static_cast<std::uint32_t>(place.rank),
-                                       .port = port_of(listening),
-                                       .key = where.key},
-                                      settings);
+        way_to_lead way = find_rank_0(where, self, settings);
         connections[0] = std::move(way.connection);
         address_of_lead = way.address;
     }
@@ -274,14 +274,14 @@ std::unique_ptr<communicator> join_all(const launch& place, const join_settings&
         made->sum_by(make_mpi_summation(*mpi, made->control()));
         return made;
     }
-    job_key key = leads ? random_job_key() : job_key{};
-    made->broadcast(key);
+    self.key = leads ? random_job_key() : job_key{};
+    made->broadcast(self.key);
     auto length = static_cast<std::uint32_t>(directory.size());
     made->broadcast(std::as_writable_bytes(std::span(&length, 1)));
     directory.resize(length);
     made->broadcast(std::as_writable_bytes(std::span(directory)));
     made->sum_by(make_tcp_summation(
-        place.rank, connect_mesh(place.rank, place.size, directory, address_of_lead, listening, key),
+        place.rank, connect_mesh(self, directory, address_of_lead, listening, made->control()),
         made->control()));
     return made;
 }

@@ -4,6 +4,7 @@
 // by hand what the ranks should do together: the gradients of each part, each from networks of its own, their
 // mean, one update. Its bits are theirs.
 #include "model/gradient_buckets.hpp"
+#include "model/model_file.hpp"
 #include "tests/train/plain_training.hpp"
 #include "tests/train/ranks/crew.hpp"
 #include "train/fine_tuner.hpp"
@@ -93,6 +94,15 @@ class shared_training : public petnet::testing::plain_training {
     }
     [[nodiscard]] model::plan_options options(model::phase kind) const {
         return {.kind = kind, .batch = part, .height = size, .width = size};
+    }
+
+    // Quicker than drawing weights again.
+    static trained copy_of(const trained& other, const model::network& net) {
+        trained made;
+        made.parameters = std::make_unique<model::parameters>(*made.device, net, kernels::dtype::f32);
+        static_cast<void>(model::load_weights(
+            *made.parameters, {model::collect_state(*other.parameters, false), {}}, "the copy"));
+        return made;
     }
 
     class log_of_run final : public observer {
@@ -193,7 +203,9 @@ class shared_training : public petnet::testing::plain_training {
     void compare(int ranks) {
         const std::vector<training_phase> phases = fine_tune_phases(1, 1e-2, 1);
         std::vector<std::unique_ptr<replica>> replicas;
-        for (int rank = 0; rank < ranks; ++rank) replicas.push_back(std::make_unique<replica>(begin()));
+        const trained start = begin();
+        for (int rank = 0; rank < ranks; ++rank)
+            replicas.push_back(std::make_unique<replica>(copy_of(start, network_)));
         std::vector<double> expected;
         std::int64_t run_epoch = 0;
         const std::int64_t steps_of_epoch = std::ssize(split_.train) / (part * ranks);
@@ -207,14 +219,15 @@ class shared_training : public petnet::testing::plain_training {
         ASSERT_EQ(expected.size(), static_cast<std::size_t>(2 * steps_of_epoch));
 
         std::vector<trained> runs(static_cast<std::size_t>(ranks));
-        for (trained& each : runs) each = begin();
+        for (trained& each : runs) each = copy_of(start, network_);
         log_of_run log;
         std::uint64_t bytes = 0;
         petnet::testing::expect_no_failure(
             petnet::testing::run_ranks(ranks, [&](petnet::ranks::communicator& group) {
                 trained& own = runs[static_cast<std::size_t>(group.rank())];
                 const training_setup setup = setup_for(own, group);
-                if (!group.leads()) model::initialise(*own.parameters, seed + 1); // it gets rank 0's
+                for (const model::parameter& each : own.parameters->trained())
+                    if (!group.leads()) own.device->clear(each.value); // it gets rank 0's
                 training_position position;
                 share_start(setup, position);
                 observer nobody;
