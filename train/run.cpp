@@ -174,8 +174,8 @@ run_result train_together(const train_options& options, run_observer& listener, 
     const process_place place{.group = *group, .on_this_machine = launched.local_size};
     warnings_of_rank quiet(launched.rank, listener);
     try {
-        const run_result result = group->leads() ? lead({options, listener, requests, place, start})
-                                                 : follow({options, quiet, requests, place, start});
+        run_result result = group->leads() ? lead({options, listener, requests, place, start})
+                                           : follow({options, quiet, requests, place, start});
         group->leave();
         return result;
     } catch (const std::exception& problem) {
