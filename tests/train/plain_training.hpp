@@ -64,17 +64,20 @@ class plain_training : public ::testing::Test {
         return made;
     }
 
-    [[nodiscard]] train::training_setup setup_of(const trained& run) const {
+    // `rows`: of a batch, or a rank's part of it.
+    [[nodiscard]] train::training_setup setup_of(const trained& run, std::int64_t rows = batch,
+                                                 ranks::communicator& group = ranks::alone()) const {
         return {.parameters = *run.parameters,
                 .network = network_,
                 .photos = *photos_,
                 .labels = labels_,
                 .split = split_,
-                .batch_size = batch,
+                .batch_size = rows,
                 .image_size = size,
                 .augment = augments(),
                 .seed = seed,
-                .loader_threads = 2};
+                .loader_threads = 2,
+                .group = group};
     }
 
     // The loop of semantics.md: `count` steps of a phase, from the beginning of an epoch, each with the

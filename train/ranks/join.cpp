@@ -150,7 +150,9 @@ std::vector<member> wait_for_members(const descriptor& listening, int size, cons
         if (!hello || !hello->is_of(size, key) || hello->rank == 0) continue; // a stranger
         member& comes = members[hello->rank];
         if (comes.connection.is_open()) continue; // of another job
-        if (!greet(connection, {.size = hello->size, .rank = 0, .key = key})) continue;
+        // Without an answer to the answer it is one who has given up meanwhile, and asks again.
+        if (!greet(connection, {.size = hello->size, .rank = 0, .key = key}) || !receive_greeting(connection))
+            continue;
         comes = {std::move(connection), "", static_cast<std::uint16_t>(hello->port)};
         comes.address = address_of_peer(comes.connection);
         ++present;
@@ -171,7 +173,8 @@ way_to_lead find_rank_0(const meeting_place& place, const greeting& hello, const
             descriptor connection = connect_to(address, place.port, 2s);
             if (!connection.is_open() || !greet(connection, hello)) continue;
             const auto answer = receive_greeting(connection);
-            if (answer && answer->is_of(static_cast<int>(hello.size), place.key) && answer->rank == 0)
+            if (answer && answer->is_of(static_cast<int>(hello.size), place.key) && answer->rank == 0 &&
+                greet(connection, hello))
                 return {std::move(connection), address};
         }
     }

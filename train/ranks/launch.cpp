@@ -30,41 +30,48 @@ int number_or(const environment& variables, const char* name, int least, int mos
     return variables(name).empty() ? otherwise : number(variables, name, least, most);
 }
 
-launch torchrun_launch(const environment& variables) {
+// What a launcher calls them.
+struct names {
+    const char *rank, *size, *local_rank, *local_size;
+};
+constexpr names torchrun{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"};
+constexpr names mpirun{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+                       "OMPI_COMM_WORLD_LOCAL_SIZE"};
+
+bool are_set(const environment& variables, const names& by) {
+    return !variables(by.rank).empty() && !variables(by.size).empty();
+}
+
+launch place_of(const environment& variables, const names& by) {
     launch place;
-    place.size = number(variables, "WORLD_SIZE", 1, most_ranks);
-    place.rank = number(variables, "RANK", 0, place.size - 1);
-    place.local_size = number_or(variables, "LOCAL_WORLD_SIZE", 1, place.size, 1);
-    place.local_rank = number_or(variables, "LOCAL_RANK", 0, most_ranks, 0);
-    if (place.size == 1) return place;
+    place.size = number(variables, by.size, 1, most_ranks);
+    place.rank = number(variables, by.rank, 0, place.size - 1);
+    place.local_size = number_or(variables, by.local_size, 1, place.size, 1);
+    place.local_rank = number_or(variables, by.local_rank, 0, most_ranks, 0);
+    return place;
+}
+
+void set_address(launch& place, const environment& variables) {
     place.address = variables("MASTER_ADDR");
     if (place.address.empty())
         throw usage_error("RANK and WORLD_SIZE are set, but not MASTER_ADDR, the address of rank 0");
     constexpr int most_port = std::numeric_limits<std::uint16_t>::max();
     const int after = variables("TORCHELASTIC_USE_AGENT_STORE") == "True" ? 1 : 0;
     place.port = static_cast<std::uint16_t>(number(variables, "MASTER_PORT", 1, most_port - after) + after);
-    return place;
-}
-
-launch mpi_launch(const environment& variables) {
-    launch place;
-    place.size = number(variables, "OMPI_COMM_WORLD_SIZE", 1, most_ranks);
-    place.rank = number(variables, "OMPI_COMM_WORLD_RANK", 0, place.size - 1);
-    place.local_size = number_or(variables, "OMPI_COMM_WORLD_LOCAL_SIZE", 1, place.size, 1);
-    place.local_rank = number_or(variables, "OMPI_COMM_WORLD_LOCAL_RANK", 0, most_ranks, 0);
-    place.by_mpi = place.size > 1;
-    return place;
 }
 
 } // namespace
 
 launch read_launch(const environment& variables) {
-    const auto are_set = [&](const char* first, const char* second) {
-        return !variables(first).empty() && !variables(second).empty();
-    };
-    if (are_set("RANK", "WORLD_SIZE")) return torchrun_launch(variables);
-    if (are_set("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")) return mpi_launch(variables);
-    return {};
+    if (are_set(variables, torchrun)) {
+        launch place = place_of(variables, torchrun);
+        if (place.size > 1) set_address(place, variables);
+        return place;
+    }
+    if (!are_set(variables, mpirun)) return {};
+    launch place = place_of(variables, mpirun);
+    place.by_mpi = place.size > 1;
+    return place;
 }
 
 void choose_gpu(const launch& place) {

@@ -138,7 +138,7 @@ TEST(communicator, strangers_are_not_taken_for_ranks) {
         joined = true;
     };
     std::thread lead(rank, 0);
-    descriptor silent, scanner, other_size, other_job, itself;
+    descriptor silent, scanner, other_size, other_job, itself, gone;
     while (!silent.is_open()) silent = connect_to("127.0.0.1", port, 1s);
     scanner = connect_to("127.0.0.1", port, 1s);
     const std::string request = "GET / HTTP/1.1\r\nHost: somewhere\r\nUser-Agent: a scanner of ports\r\n\r\n";
@@ -150,6 +150,9 @@ TEST(communicator, strangers_are_not_taken_for_ranks) {
     EXPECT_TRUE(greet(other_job, {.size = 2, .rank = 1, .key = random_job_key()}));
     itself = connect_to("127.0.0.1", port, 1s);
     EXPECT_TRUE(greet(itself, {.size = 2, .rank = 0}));
+    gone = connect_to("127.0.0.1", port, 1s); // the real one, which gave up before it was answered
+    EXPECT_TRUE(greet(gone, {.size = 2, .rank = 1}));
+    gone = descriptor();
     EXPECT_FALSE(joined);
     rank(1);
     lead.join();

@@ -21,6 +21,7 @@ inline std::vector<std::string> run_ranks(int size, const std::function<void(ran
     const std::uint16_t port = ranks::port_of(ranks::listen_at(0)); // free a moment ago
     std::vector<std::string> failures(static_cast<std::size_t>(size));
     std::vector<std::thread> threads;
+    threads.reserve(failures.size());
     for (int rank = 0; rank < size; ++rank)
         threads.emplace_back([&, rank] {
             try {

@@ -4,9 +4,9 @@
 
 #include "base/errors.hpp"
 
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <map>
-#include <stdlib.h>
 #include <string>
 
 using namespace petnet;

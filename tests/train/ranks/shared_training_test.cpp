@@ -80,18 +80,6 @@ class shared_training : public petnet::testing::plain_training {
   protected:
     static constexpr std::int64_t part = 2; // of a batch, for each rank
 
-    [[nodiscard]] training_setup setup_for(const trained& run, ranks::communicator& group) const {
-        return {.parameters = *run.parameters,
-                .network = network_,
-                .photos = *photos_,
-                .labels = labels_,
-                .split = split_,
-                .batch_size = part,
-                .image_size = size,
-                .seed = seed,
-                .loader_threads = 1,
-                .group = group};
-    }
     [[nodiscard]] model::plan_options options(model::phase kind) const {
         return {.kind = kind, .batch = part, .height = size, .width = size};
     }
@@ -203,6 +191,7 @@ class shared_training : public petnet::testing::plain_training {
     void compare(int ranks) {
         const std::vector<training_phase> phases = fine_tune_phases(1, 1e-2, 1);
         std::vector<std::unique_ptr<replica>> replicas;
+        replicas.reserve(static_cast<std::size_t>(ranks));
         const trained start = begin();
         for (int rank = 0; rank < ranks; ++rank)
             replicas.push_back(std::make_unique<replica>(copy_of(start, network_)));
@@ -225,7 +214,7 @@ class shared_training : public petnet::testing::plain_training {
         petnet::testing::expect_no_failure(
             petnet::testing::run_ranks(ranks, [&](petnet::ranks::communicator& group) {
                 trained& own = runs[static_cast<std::size_t>(group.rank())];
-                const training_setup setup = setup_for(own, group);
+                const training_setup setup = setup_of(own, part, group);
                 for (const model::parameter& each : own.parameters->trained())
                     if (!group.leads()) own.device->clear(each.value); // it gets rank 0's
                 training_position position;
