@@ -54,7 +54,7 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
         ".pth); absent: embedded with the sample, else imagenet")
         ->option_text("imagenet|embedded|random|FILE");
-    add("Training", "--batch-size", o.batch_size, "photographs per step");
+    add("Training", "--batch-size", o.batch_size, "photographs per step, of all processes together");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")
         ->check([](const std::string& text) { // CLI11 would wrap what is negative, and cut what is too large

@@ -4,6 +4,7 @@
 #include "app/input_options.hpp"
 #include "app/progress.hpp"
 #include "app/stop_signal.hpp"
+#include "base/errors.hpp"
 #include "train/run.hpp"
 #include "train/scheduled_events.hpp"
 
@@ -12,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unistd.h>
 
 namespace petnet::app {
 namespace {
@@ -62,6 +64,12 @@ class preemption {
     std::optional<train::scheduled_events> events_;
 };
 
+// While another thread waits for a device that waits for a process that is gone.
+[[noreturn]] void abandon(const std::string& why) {
+    tell("petnet: {}\n", why);
+    ::_exit(environment_error("").exit_code());
+}
+
 void run_train(const train_arguments& arguments, exit_status& status) {
     check_weights(arguments.options.weights);
     progress watcher(arguments.quiet);
@@ -71,12 +79,13 @@ void run_train(const train_arguments& arguments, exit_status& status) {
         const train::run_result result =
             train::run_training(arguments.options, watcher,
                                 {.stop = [&] { return stop_signal() != 0 || notices.stop(); },
-                                 .checkpoint = [&] { return notices.checkpoint(); }});
+                                 .checkpoint = [&] { return notices.checkpoint(); },
+                                 .abandon = abandon});
         if (result.finished) {
-            if (!arguments.quiet) tell("The model is in {}\n", result.model.string());
+            if (!arguments.quiet && result.leads) tell("The model is in {}\n", result.model.string());
             return;
         }
-        tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
+        if (result.leads) tell("Interrupted: a checkpoint is saved, the same command continues from it.\n");
     } catch (const data::work_stopped&) {
         tell("Interrupted: what was downloaded is kept, the same command continues from it.\n");
     }
@@ -123,7 +132,11 @@ void add_train(CLI::App& program, exit_status& status) {
         "  petnet train --data pets                         cat or dog from ImageNet weights, as fastai's "
         "quick start\n"
         "  petnet train --data pets --labels breed --epochs 4 --lr 3e-3\n"
-        "  petnet train --data my-photos --labels folder --output run1");
+        "  petnet train --data my-photos --labels folder --output run1\n"
+        "  mpirun -n 4 petnet train --batch-size 64         four processes, 16 photographs of each batch for "
+        "each\n"
+        "Several processes started by mpirun, torchrun or Azure ML train together; rank 0 writes and "
+        "prints.");
     command->callback([arguments, &status] { run_train(*arguments, status); });
 }
 

@@ -66,3 +66,9 @@ else()
   target_link_libraries(petnet_onnx_schema INTERFACE ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
   set(PETNET_HAVE_ONNX ON)
 endif()
+
+# Training in several processes that mpirun starts; its C interface alone, in a module of its own (train/ranks).
+find_package(MPI COMPONENTS C)
+if(NOT MPI_C_FOUND)
+  petnet_disabled("several processes by mpirun" "MPI was not found (Debian: libopenmpi-dev)")
+endif()

@@ -28,10 +28,12 @@ loader::loader(photo_store& store, const std::vector<std::int32_t>& labels, std:
       order_(std::move(order)),
       kind_(kind),
       options_(options),
-      batches_(batch_count(kind, order_.size(), options.batch_size)) {
+      batches_(batch_count(kind, order_.size(), options.batch_size * options.loaders)) {
     const std::size_t photos = store.folder().photos.size();
     if (options_.batch_size == 0 || options_.ahead == 0)
         throw std::logic_error("loader: batches of no photographs, or none ahead");
+    if (options_.turn >= options_.loaders || (options_.loaders > 1 && kind == pass::valid))
+        throw std::logic_error("loader: turns are for training, and one of them is this loader's");
     if (labels.size() != photos) throw std::logic_error("loader: one label for each photograph was expected");
     if (std::any_of(order_.begin(), order_.end(), [photos](std::size_t index) { return index >= photos; }))
         throw std::logic_error("loader: the order names a photograph that the folder has not");
@@ -50,7 +52,11 @@ loader::~loader() {
 }
 
 std::size_t loader::places_of(std::size_t batch) const noexcept {
-    return std::min(options_.batch_size, order_.size() - batch * options_.batch_size);
+    return std::min(options_.batch_size, order_.size() - first_position(batch));
+}
+
+std::size_t loader::first_position(std::size_t batch) const noexcept {
+    return (batch * options_.loaders + options_.turn) * options_.batch_size;
 }
 
 std::size_t loader::square_bytes() const noexcept {
@@ -82,7 +88,7 @@ void loader::open_places(open_batch& opened, std::size_t number) {
     opened.squares.resize(places);
     std::size_t squares = 0;
     for (std::size_t place = 0; place < places; ++place) {
-        const std::size_t index = order_[number * options_.batch_size + place];
+        const std::size_t index = order_[first_position(number) + place];
         batch.forms[place] = options_.form_of ? options_.form_of(index) : photo_form::square;
         opened.squares[place] = squares;
         if (batch.forms[place] == photo_form::square) ++squares;
@@ -125,7 +131,7 @@ void loader::work(const std::stop_token& stop) {
 void loader::prepare(open_batch& open, std::size_t place) {
     photo_batch& batch = open.batch;
     const photo_form form = batch.forms[place];
-    const std::size_t position = batch.number * options_.batch_size + place;
+    const std::size_t position = first_position(batch.number) + place;
     // Training looks on through the order for a sound photograph; validation only at its own position.
     const std::size_t tries = kind_ == pass::train ? order_.size() : 1;
     for (std::size_t i = 0; i < tries; ++i) {

@@ -52,7 +52,11 @@ struct loader_options {
     std::size_t first_batch = 0; // batches before it are neither delivered nor prepared (resuming)
     unsigned threads = 0;        // worker threads; 0: one for each core
     std::size_t ahead = 4;       // batches prepared ahead of the consumer
-    bool drawn_cuts = false;     // pass::valid with the cuts of training, for augmentation at test time
+    // One of several loaders that take turns at the batches of a training pass, each in a process of its own:
+    // of every `loaders` batches it delivers the one with the number `turn`. first_batch and batch_count are
+    // of what each of them delivers, equally many.
+    std::size_t loaders = 1, turn = 0;
+    bool drawn_cuts = false; // pass::valid with the cuts of training, for augmentation at test time
     // The form in which the consumer wants this photograph; absent: all as squares. Called by the loader's
     // constructor and next(), for each place of a batch in turn, `ahead` batches before that one is
     // delivered. One that is `known` then must be so still when its batch comes.
@@ -67,8 +71,9 @@ struct loader_options {
 // random_key(seed).child("crop").child(epoch).child(name).
 [[nodiscard]] double training_cut(std::uint64_t seed, std::uint64_t epoch, std::string_view name) noexcept;
 
-// Yields batch k = photographs order[k * batch_size ...]. What a batch holds is a function of the order, the
-// options and the set of broken photographs only, never of threads, timing or where the pass began:
+// Yields batch k = photographs order[k * batch_size ...], or those of its turn. What a batch holds is a
+// function of the order, the options and the set of broken photographs only, never of threads, timing or
+// where the pass began:
 //   training    the place of a broken photograph at position p is taken by the next sound one after p in the
 //               order, cyclically (which this pass then holds twice, the second time in the form of the one
 //               whose place it takes), so the number of steps never changes;
@@ -109,6 +114,7 @@ class loader {
     void open_places(open_batch& opened, std::size_t number);
     [[nodiscard]] std::size_t square_bytes() const noexcept;
     [[nodiscard]] std::size_t places_of(std::size_t batch) const noexcept;
+    [[nodiscard]] std::size_t first_position(std::size_t batch) const noexcept; // in the order
 
     photo_store& store_;
     const std::vector<std::int32_t>& labels_;

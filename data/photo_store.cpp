@@ -164,4 +164,27 @@ std::optional<std::string> photo_store::data_hash() const {
     return sha256(std::as_bytes(std::span(text)));
 }
 
+std::vector<photo_finding> photo_store::findings() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<photo_finding> all;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        const state seen = slots_[i].seen.load(std::memory_order_relaxed);
+        if (seen == state::unseen) continue;
+        photo_finding& found = all.emplace_back();
+        found.index = i;
+        if (!content_hashes_.empty()) found.content_hash = content_hashes_[i];
+        if (seen != state::broken) continue;
+        const auto named = [&](const broken_photo& photo) { return photo.name == folder_.photos[i].name; };
+        found.broken = std::ranges::find_if(broken_, named)->reason;
+    }
+    return all;
+}
+
+void photo_store::learn(const photo_finding& finding) {
+    if (!finding.broken.empty()) return remember_broken(finding.index, finding.broken);
+    const std::lock_guard lock(mutex_);
+    if (!content_hashes_.empty() && content_hashes_.at(finding.index).empty())
+        content_hashes_[finding.index] = finding.content_hash;
+}
+
 } // namespace petnet::data

@@ -33,6 +33,13 @@ struct store_options {
     bool hash_contents = true; // for data_hash()
 };
 
+// What is known of a photograph that was read once, here or by another process of the same training.
+struct photo_finding {
+    std::size_t index = 0;
+    std::string content_hash; // SHA-256, empty without hash_contents; of a broken one something else
+    std::string broken;       // why; empty: it is sound
+};
+
 class photo_store {
   public:
     // input_error where the folder's broken photographs alone exceed the tolerated fraction.
@@ -56,6 +63,11 @@ class photo_store {
     // Lower-case hexadecimal SHA-256 over the names and the SHA-256 of the contents of all photographs, in
     // the order of names. Nothing until each has been read once, or without hash_contents.
     [[nodiscard]] std::optional<std::string> data_hash() const;
+
+    // Of every photograph that was read. What other processes found can be learned here: broken() and
+    // data_hash() are of all of them then. learn: input_error once more are broken than tolerated.
+    [[nodiscard]] std::vector<photo_finding> findings() const;
+    void learn(const photo_finding& finding);
 
   private:
     enum class state : std::uint8_t { unseen, kept, filed, not_kept, broken };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/errors.hpp"
+#include "kernels/all_reduce.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/tensor.hpp"
 
@@ -128,6 +129,15 @@ class backend {
     // These operations, one after the other, as one; they outlive it, and it is executed with one workspace
     // always. Devices that can, record them at first and replay the record (a CUDA graph).
     [[nodiscard]] virtual std::unique_ptr<operation> sequence(std::vector<operation*> operations);
+
+    // The stored elements of an f32 tensor, layout padding included, where they are floats in the host's
+    // memory that operations are done with on return; else empty.
+    [[nodiscard]] virtual std::span<float> host_values(const tensor_view& /*view*/) { return {}; }
+    // For a device with memory of its own: means over processes from device to device (NCCL). nullptr where
+    // it has none; environment_error where it cannot, saying why. All processes call it at the same point.
+    [[nodiscard]] virtual std::unique_ptr<all_reduce> make_all_reduce(const process_group& /*processes*/) {
+        return nullptr;
+    }
 };
 
 // When two operations that a backend can do as one are done so. `always` is for tests and comparisons: also
@@ -135,7 +145,8 @@ class backend {
 enum class fusion : std::uint8_t { never, when_faster, always };
 
 struct backend_options {
-    int threads = 0; // CPU threads; 0: all that the process may use
+    int threads = 0;   // CPU threads; 0: all that the process may use
+    int processes = 1; // on this machine, of one training: they share its processors where `threads` is 0
     // check:A,B calls this with one line for each departure of B from A beyond the tolerance of f32
     // (docs/numerics.md): operation, tensor, largest relative difference, and where.
     std::function<void(const std::string&)> on_departure;

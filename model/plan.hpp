@@ -36,6 +36,10 @@ struct plan_options {
     // (kernels::cut_photographs): the plan cuts the pixels out of them, as its places() say. Absent: the
     // pixels are written by the host.
     kernels::tensor_view photo_store, cut_tables;
+    // Averages the gradients and the loss over processes before the update, in buckets of at least so many
+    // bytes while the backward pass goes on; absent: there is one process. It outlives the plan.
+    kernels::all_reduce* averages = nullptr;
+    std::size_t bucket_bytes = std::size_t{8} << 20; // layer4, first in backward, is 52 MB of the 87
     std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F}; // ImageNet's
 };
 
@@ -96,6 +100,7 @@ class plan {
   private:
     friend class plan_builder;
     [[nodiscard]] std::vector<kernels::operation*> prepare_nodes();
+    void prepare_averages();
     struct named_gradient {
         std::string name;
         kernels::tensor_view view;
@@ -106,7 +111,13 @@ class plan {
     std::vector<node> nodes_;
     std::vector<std::size_t> offsets_; // of slot i+1
     std::size_t tensor_bytes_ = 0;
-    std::unique_ptr<kernels::operation> sequence_; // of the nodes
+    struct averaging {
+        std::size_t after_node;
+        std::unique_ptr<kernels::operation> begin;
+    };
+    std::vector<averaging> averaging_; // in order; the last one's end is waited for by
+    std::unique_ptr<kernels::operation> averaged_;
+    std::unique_ptr<kernels::operation> sequence_; // of the nodes, and what averages their gradients
     kernels::device_memory workspace_{nullptr, [](std::byte*) {}};
     kernels::tensor_view pixels_, places_, transforms_, image_, target_, row_keys_, settings_, logits_, loss_,
         row_loss_, predictions_;

@@ -13,6 +13,9 @@
 namespace petnet::train {
 namespace {
 
+// What a rank asks of all of them after a step.
+constexpr std::uint32_t stop_wish = 1, save_wish = 2;
+
 // Those of dropout.
 void upload_row_keys(const training_setup& setup, const model::plan& plan, const data::photo_batch& batch,
                      std::int64_t run_epoch) {
@@ -56,6 +59,8 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
     data::loader_options loading = loader_options(setup);
     loading.epoch = static_cast<std::uint64_t>(run_epoch);
     loading.first_batch = static_cast<std::size_t>(first_step);
+    loading.loaders = static_cast<std::size_t>(setup.group.size());
+    loading.turn = static_cast<std::size_t>(setup.group.rank());
     data::loader loader(setup.photos, setup.labels,
                         data::epoch_order(setup.split.train, setup.seed, loading.epoch), data::pass::train,
                         loading);
@@ -90,8 +95,11 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         if (under_way) finish(steps[current ^ 1U]);
         under_way = !device.reached(step.done);
         if (!under_way) finish(step);
-        stopped = hooks.stop_requested();
-        if (!stopped && hooks.save_due && hooks.save_due()) {
+        std::uint32_t wishes = hooks.stop_requested() ? stop_wish : 0;
+        if (wishes == 0 && hooks.save_due && hooks.save_due()) wishes = save_wish;
+        wishes = setup.group.any(wishes);
+        stopped = (wishes & stop_wish) != 0;
+        if (wishes == save_wish) {
             if (std::exchange(under_way, false)) finish(step);
             hooks.save();
         }

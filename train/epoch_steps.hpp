@@ -27,7 +27,8 @@ struct step_hooks {
     std::function<step_settings(std::int64_t step_in_epoch)> settings;
     std::function<void()> begin;                      // a step's batch is there
     std::function<void(const finished_step&)> finish; // in the order of the steps, each at most one step late
-    std::function<bool()> stop_requested;             // asked after each step was started
+    // Asked after each step was started; where there are several ranks, what one of them wants all do.
+    std::function<bool()> stop_requested;
     // Where that holds then, all steps that were started are finished and `save` is called. May be empty.
     std::function<bool()> save_due{};
     std::function<void()> save{};
@@ -40,8 +41,8 @@ struct epoch_outcome {
 };
 
 // The steps of epoch `run_epoch` (counted over the whole run: keys the order, the cuts and dropout) from
-// `first_step` to its end. A device works on one step while the next is prepared for it. input_error where
-// too many photographs are broken.
+// `first_step` to its end, of which each rank does its part. A device works on one step while the next is
+// prepared for it. input_error where too many photographs are broken.
 epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, std::int64_t run_epoch,
                               std::int64_t first_step, const step_hooks& hooks);
 

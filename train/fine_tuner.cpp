@@ -4,6 +4,8 @@
 #include "base/errors.hpp"
 #include "data/loader.hpp"
 #include "train/epoch_steps.hpp"
+#include "train/ranks/host_all_reduce.hpp"
+#include "train/shared_validation.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,7 +34,11 @@ fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> 
       phases_(std::move(phases)),
       listener_(listener),
       device_(setup_.parameters.device()),
-      steps_per_epoch_(steps_per_epoch(setup_.split.train.size(), setup_.batch_size)) {}
+      steps_per_epoch_(steps_per_epoch(setup_)) {
+    if (setup_.group.size() == 1) return;
+    averages_ = ranks::make_all_reduce(device_, setup_.group);
+    setup_.averages = averages_.get();
+}
 
 bool fine_tuner::run(training_position& position, const hooks& calls) {
     if (position.phase < static_cast<std::int64_t>(phases_.size())) {
@@ -113,7 +119,8 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
              .steps_in_epoch = steps_per_epoch_,
              .loss = step.loss,
              .hyper = step.hyper,
-             .images_per_second = static_cast<double>(step.images) / step_watch.seconds(),
+             .images_per_second = static_cast<double>(step.images) *
+                                  static_cast<double>(setup_.group.size()) / step_watch.seconds(),
              .seconds_left = per_step * static_cast<double>(steps_per_epoch_ - position.step_in_epoch)});
         step_watch = {};
     };
@@ -132,13 +139,14 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
 
 bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& report) {
     const stopwatch watch;
-    data::loader loader(setup_.photos, setup_.labels, setup_.split.valid, data::pass::valid,
-                        loader_options(setup_));
+    ranks::communicator& group = setup_.group;
+    share_statistics(setup_);
+    const shard own = shard_of(setup_.split.valid, group);
+    data::loader loader(setup_.photos, setup_.labels, own.photos, data::pass::valid, loader_options(setup_));
     const auto rows = static_cast<std::size_t>(setup_.batch_size);
     const auto classes = static_cast<std::size_t>(plan.logits().desc.dims[1]);
-    double loss = 0;
-    std::int64_t wrong = 0, images = 0, done = 0;
-    std::vector<validated_photo> answers;
+    std::int64_t done = 0;
+    std::vector<graded_photo> graded;
     struct started_batch {
         std::size_t count = 0;
         std::vector<float> row_loss, logits;
@@ -149,12 +157,11 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     const auto finish = [&](const started_batch& batch) {
         device_.wait(batch.done);
         for (std::size_t i = 0; i < batch.count; ++i) {
-            loss += static_cast<double>(batch.row_loss[i]);
-            wrong += batch.predictions[i] != batch.labels[i] ? 1 : 0;
             const float* const row = batch.logits.data() + i * classes;
-            answers.push_back({batch.photos[i], batch.labels[i], {row, row + classes}});
+            graded.push_back({{batch.photos[i], batch.labels[i], {row, row + classes}},
+                              batch.row_loss[i],
+                              batch.predictions[i] != batch.labels[i]});
         }
-        images += static_cast<std::int64_t>(batch.count);
         listener_.on_validation(++done, static_cast<std::int64_t>(loader.batches()));
     };
 
@@ -166,31 +173,49 @@ bool fine_tuner::validate(model::plan& plan, const hooks& calls, epoch_report& r
     }
     bool under_way = false, stopped = false;
     std::size_t current = 0;
-    for (data::photo_batch batch; !stopped && loader.next(batch); current ^= 1U) {
-        started_batch& started = batches[current];
-        // The last batch fills the first rows; the others are counted nowhere.
-        report.pixel_bytes += upload(setup_, plan, batch);
-        plan.execute();
-        started.count = batch.count;
-        started.labels = batch.labels;
-        started.photos = batch.indices;
-        device_.read_later(plan.row_loss(), std::span<float>(started.row_loss));
-        device_.read_later(plan.logits(), std::span<float>(started.logits));
-        device_.read_bytes_later(plan.predictions(), std::as_writable_bytes(std::span(started.predictions)));
-        started.done = device_.mark();
-        if (under_way) finish(batches[current ^ 1U]);
-        under_way = !device_.reached(started.done);
-        if (!under_way) finish(started);
-        stopped = calls.stop_requested();
+    const std::size_t rounds = data::batch_count(data::pass::valid, own.largest, rows);
+    data::photo_batch batch;
+    for (std::size_t round = 0; !stopped && round < rounds; ++round) {
+        if (loader.next(batch)) { // or this rank has fewer than another
+            started_batch& started = batches[current];
+            // The last batch fills the first rows; the others are counted nowhere.
+            report.pixel_bytes += upload(setup_, plan, batch);
+            plan.execute();
+            started.count = batch.count;
+            started.labels = batch.labels;
+            started.photos = batch.indices;
+            device_.read_later(plan.row_loss(), std::span<float>(started.row_loss));
+            device_.read_later(plan.logits(), std::span<float>(started.logits));
+            device_.read_bytes_later(plan.predictions(),
+                                     std::as_writable_bytes(std::span(started.predictions)));
+            started.done = device_.mark();
+            if (under_way) finish(batches[current ^ 1U]);
+            under_way = !device_.reached(started.done);
+            if (!under_way) finish(started);
+            current ^= 1U;
+        }
+        stopped = group.any(calls.stop_requested() ? 1 : 0) != 0;
     }
     if (under_way) finish(batches[current ^ 1U]);
     if (stopped) return false;
-    if (images == 0)
-        throw input_error("every photograph to validate on is broken, the first: " + first_broken());
-    listener_.on_validated(answers);
-    const auto count = static_cast<double>(images);
-    report.validation = {loss / count, static_cast<double>(wrong) / count, images};
+    graded = gathered(std::move(graded), classes, group);
+    share_findings(setup_);
     report.seconds_validating = watch.seconds();
+    if (!group.leads()) return true;
+    if (graded.empty())
+        throw input_error("every photograph to validate on is broken, the first: " + first_broken());
+    double loss = 0;
+    std::int64_t wrong = 0;
+    std::vector<validated_photo> answers;
+    for (graded_photo& photo : graded) {
+        loss += static_cast<double>(photo.loss);
+        wrong += photo.wrong ? 1 : 0;
+        answers.push_back(std::move(photo.answer));
+    }
+    listener_.on_validated(answers);
+    const auto count = static_cast<double>(graded.size());
+    report.validation = {loss / count, static_cast<double>(wrong) / count,
+                         static_cast<std::int64_t>(graded.size())};
     return true;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fine_tune: the two phases, epoch by epoch, step by step.
+// fine_tune: the two phases, epoch by epoch, step by step. Where there are several ranks, each of them runs
+// it and does its part of every batch; rank 0 has the results.
 #pragma once
 
 #include "train/device_photographs.hpp"
@@ -33,7 +34,8 @@ class fine_tuner {
     fine_tuner(const training_setup& setup, std::vector<training_phase> phases, observer& listener);
 
     struct hooks {
-        std::function<bool()> stop_requested; // asked after each step and each validation batch
+        // Asked after each step and each validation batch. What one rank wants, here or below, all do.
+        std::function<bool()> stop_requested;
         // At a stop, and at the end of every epoch but the last, after which the run ends; and after a step
         // where `checkpoint_due` holds, which may be empty.
         std::function<void(const training_position&, checkpoint_reason)> checkpoint;
@@ -56,6 +58,7 @@ class fine_tuner {
     [[nodiscard]] std::string first_broken() const; // of those that validate: why
 
     std::unique_ptr<device_photographs> on_device_;
+    std::unique_ptr<kernels::all_reduce> averages_; // where there are several ranks
     training_setup setup_;
     std::vector<training_phase> phases_;
     observer& listener_;

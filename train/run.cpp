@@ -5,9 +5,13 @@
 #include "base/version.hpp"
 #include "model/model_description.hpp"
 #include "train/autolog.hpp"
+#include "train/ranks/join.hpp"
+#include "train/ranks/launch.hpp"
 #include "train/run_folder.hpp"
 #include "train/run_identity.hpp"
 #include "train/run_tracking.hpp"
+#include "train/shared_start.hpp"
+#include "train/tracking/mlflow_settings.hpp"
 #include "train/training_inputs.hpp"
 #include "train/training_session.hpp"
 
@@ -35,22 +39,43 @@ void check_schedule(const train_options& options) {
             "--epochs and --freeze-epochs are both 0: nothing to train");
 }
 
-} // namespace
+// What one process needs to take part.
+struct participant {
+    const train_options& options;
+    run_observer& listener;
+    const run_requests& requests;
+    process_place place;
+    std::chrono::steady_clock::time_point start;
 
-run_result run_training(const train_options& options, run_observer& listener, const run_requests& requests) {
-    const auto start = std::chrono::steady_clock::now();
-    check_schedule(options);
+    [[nodiscard]] training_inputs inputs() const {
+        const data::work_listener fetching{
+            .on_progress = [this](const data::work_progress& progress) { listener.on_fetch(progress); },
+            .on_note = [this](const std::string& line) { listener.on_fetch_note(line); },
+            .stop_requested = requests.stop};
+        return load_inputs(
+            options, fetching, [this](const std::string& line) { listener.on_warning(line); }, place);
+    }
+};
+
+std::string identity_of(const training_inputs& inputs, const train_options& options) {
+    return identity_of(options, std::string(kernels::name_of(inputs.activations)), inputs.weights_hash,
+                       inputs.photos->folder(), inputs.split);
+}
+
+// All that ranks must have in common.
+std::string common_to_ranks(const training_inputs& inputs, const std::string& identity) {
+    return identity + inputs.device->name() + version();
+}
+
+run_result lead(const participant& self) {
+    const train_options& options = self.options;
+    run_observer& listener = self.listener;
     // All that can be refused is refused before the output folder is touched.
-    const data::work_listener fetching{
-        .on_progress = [&](const data::work_progress& progress) { listener.on_fetch(progress); },
-        .on_note = [&](const std::string& line) { listener.on_fetch_note(line); },
-        .stop_requested = requests.stop};
-    const training_inputs inputs =
-        load_inputs(options, fetching, [&](const std::string& line) { listener.on_warning(line); });
+    const training_inputs inputs = self.inputs();
+    const std::string identity = identity_of(inputs, options);
+    require_same_run(*inputs.group, common_to_ranks(inputs, identity));
 
-    run_folder output(options.output, options.resume,
-                      identity_of(options, std::string(kernels::name_of(inputs.activations)),
-                                  inputs.weights_hash, inputs.photos->folder(), inputs.split));
+    run_folder output(options.output, options.resume, identity);
 
     run_summary summary = summary_of(inputs, options);
     summary.output = output.path();
@@ -71,6 +96,8 @@ run_result run_training(const train_options& options, run_observer& listener, co
          {{"folder", inputs.data_folder.string()},
           {"names_and_sizes_sha256", inputs.photos->folder().fingerprint()}}},
         {"identity", output.identity()}};
+    if (const ranks::communicator& group = *inputs.group; group.size() > 1)
+        record["ranks"] = {{"size", group.size()}, {"sums_by", group.transport()}};
 
     std::vector<std::string> validation_names;
     for (const std::size_t index : inputs.split.valid)
@@ -103,9 +130,68 @@ run_result run_training(const train_options& options, run_observer& listener, co
                                  .turned_by_exif = options.exif,
                                  .labels = options.labels}),
          .validation_names = std::move(validation_names),
-         .start = start},
+         .start = self.start},
         std::move(record), listener);
-    return session.run(std::move(summary), requests);
+    return session.run(std::move(summary), self.requests);
+}
+
+// Of a rank that writes nothing.
+class warnings_of_rank final : public run_observer {
+  public:
+    warnings_of_rank(int rank, run_observer& to) : rank_(rank), to_(to) {}
+    void on_warning(std::string_view line) override {
+        to_.on_warning("rank " + std::to_string(rank_) + ": " + std::string(line));
+    }
+
+  private:
+    int rank_;
+    run_observer& to_;
+};
+
+run_result follow(const participant& self) {
+    const training_inputs inputs = self.inputs();
+    require_same_run(*inputs.group, common_to_ranks(inputs, identity_of(inputs, self.options)));
+    const training_setup setup = setup_of(inputs);
+    training_position position;
+    share_start(setup, position);
+    fine_tuner tuner(setup,
+                     fine_tune_phases(self.options.epochs, self.options.lr, self.options.freeze_epochs),
+                     self.listener);
+    const bool finished = tuner.run(position, {.stop_requested = self.requests.stop,
+                                               .checkpoint = [](const auto&, auto) {}, // rank 0's
+                                               .checkpoint_due = self.requests.checkpoint});
+    return {.finished = finished, .leads = false};
+}
+
+run_result train_together(const train_options& options, run_observer& listener, const run_requests& requests,
+                          const ranks::launch& launched, std::chrono::steady_clock::time_point start) {
+    ranks::choose_gpu(launched);
+    const auto group =
+        ranks::join(launched, {.stop_requested = requests.stop,
+                               .on_wait = [&](const std::string& line) { listener.on_fetch_note(line); },
+                               .watch = {.on_stuck = requests.abandon}});
+    if (!group) throw data::work_stopped();
+    const process_place place{.group = *group, .on_this_machine = launched.local_size};
+    warnings_of_rank quiet(launched.rank, listener);
+    try {
+        run_result result = group->leads() ? lead({options, listener, requests, place, start})
+                                           : follow({options, quiet, requests, place, start});
+        group->leave();
+        return result;
+    } catch (const std::exception& problem) {
+        group->fail(problem.what());
+        throw;
+    }
+}
+
+} // namespace
+
+run_result run_training(const train_options& options, run_observer& listener, const run_requests& requests) {
+    const auto start = std::chrono::steady_clock::now();
+    check_schedule(options);
+    const ranks::launch launched = ranks::read_launch(tracking::from_environment);
+    return launched.size == 1 ? lead({options, listener, requests, {}, start})
+                              : train_together(options, listener, requests, launched, start);
 }
 
 } // namespace petnet::train

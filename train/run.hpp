@@ -37,14 +37,22 @@ class run_observer : public observer {
 struct run_result {
     bool finished = false; // false: stopped on request, with a checkpoint saved
     std::filesystem::path model;
+    bool leads = true; // false: another of several processes has the model, and says so
 };
 
 // Asked after every step.
 struct run_requests {
     std::function<bool()> stop;
     std::function<bool()> checkpoint{}; // one is saved now, and the training goes on; may be empty
+    // Where another of several processes is gone, this one has been told so, and still does not end: called
+    // from another thread with the reason, to end the process. May be empty.
+    std::function<void(const std::string& why)> abandon{};
 };
 
+// Where the environment says that this is one of several processes (ranks/launch.hpp) they train together,
+// and rank 0 alone writes, tracks and is listened to, but for warnings. environment_error in all of them
+// where one is gone or fails.
+//
 // Errors as in base/errors.hpp; data::work_stopped where a stop is asked for before the first step, while
 // photographs or weights are fetched.
 [[nodiscard]] run_result run_training(const train_options& options, run_observer& listener,

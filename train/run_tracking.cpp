@@ -46,7 +46,6 @@ std::string run_name(const run_folder& output) {
 run_tracking::sinks make_sinks(const train_options& options, const run_folder& output, observer& warned) {
     const auto variables = tracking::from_environment;
     run_tracking::sinks sinks;
-    if (!tracking::speaks_for_all(variables)) return sinks;
     if (options.logs != "none")
         sinks.push_back(std::make_unique<tracking::tensorboard_sink>(event_folder(options, output)));
     try {

@@ -43,7 +43,7 @@ class run_tracking final : public observer {
 [[nodiscard]] std::string run_name(const run_folder& output);
 
 // TensorBoard's event files in `logs` beside the output folder, or in --logs; MLflow where
-// MLFLOW_TRACKING_URI names a server. Nothing where another process speaks for this one.
+// MLFLOW_TRACKING_URI names a server.
 [[nodiscard]] run_tracking::sinks make_sinks(const train_options& options, const run_folder& output,
                                              observer& warned);
 

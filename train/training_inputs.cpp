@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -63,7 +64,7 @@ double guess_error(const std::vector<std::int32_t>& labels, const data::photo_sp
 } // namespace
 
 training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
-                            const std::function<void(const std::string&)>& warn) {
+                            const std::function<void(const std::string&)>& warn, const process_place& place) {
     check_inputs(options);
     const data::label_rule rule = data::label_rule::parse(options.labels);
 
@@ -78,6 +79,7 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
     inputs.split = options.valid_list.empty()
                        ? data::random_split(folder.photos.size(), options.valid_pct, options.seed)
                        : data::split_by_list(folder, options.valid_list);
+    inputs.batch_size = batch_of_rank(options.batch_size, place.group.size());
     static_cast<void>(steps_per_epoch(inputs.split.train.size(), options.batch_size));
     inputs.augment = options.recipe == "augmented";
     const std::int64_t photo_size = inputs.augment ? data::presized(options.size) : options.size;
@@ -91,6 +93,7 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
 
     const weight_source source = find_weights(options, fetching);
     inputs.device = kernels::make_backend(options.device, {.threads = options.threads,
+                                                           .processes = place.on_this_machine,
                                                            .on_departure = warn,
                                                            .on_warning = warn,
                                                            .tf32 = options.tf32,
@@ -116,10 +119,13 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
             warn(source.file.string() + ": " + std::to_string(loaded.ignored.size()) +
                  " tensors have no place in ResNet-34 and are ignored, the first is " + loaded.ignored[0]);
     }
-    inputs.batch_size = options.batch_size;
+    inputs.group = &place.group;
     inputs.image_size = options.size;
     inputs.seed = options.seed;
     inputs.loader_threads = static_cast<unsigned>(options.threads);
+    if (inputs.loader_threads == 0 && place.on_this_machine > 1)
+        inputs.loader_threads =
+            std::max(1U, std::thread::hardware_concurrency() / static_cast<unsigned>(place.on_this_machine));
     return inputs;
 }
 
@@ -134,7 +140,8 @@ training_setup setup_of(const training_inputs& inputs) {
             .augment = inputs.augment,
             .seed = inputs.seed,
             .activations = inputs.activations,
-            .loader_threads = inputs.loader_threads};
+            .loader_threads = inputs.loader_threads,
+            .group = *inputs.group};
 }
 
 run_summary summary_of(const training_inputs& inputs, const train_options& options) {

@@ -30,12 +30,19 @@ struct training_inputs {
     kernels::dtype activations = kernels::dtype::f32;
     model::network network;
     std::unique_ptr<model::parameters> parameters;
-    std::string weights;      // where they come from, in words
-    std::string weights_hash; // SHA-256 of their file, or "random"
-    std::int64_t batch_size = 0, image_size = 0;
+    std::string weights;                         // where they come from, in words
+    std::string weights_hash;                    // SHA-256 of their file, or "random"
+    std::int64_t batch_size = 0, image_size = 0; // batch_size: of each rank
+    ranks::communicator* group = nullptr;
     bool augment = false;
     std::uint64_t seed = 0;
     unsigned loader_threads = 0;
+};
+
+// This process among those that train together.
+struct process_place {
+    ranks::communicator& group = ranks::alone(); // outlives the inputs
+    int on_this_machine = 1;                     // processes, this one included
 };
 
 // Refuses all that is wrong in the options that decide what is trained and on what, and in the files they
@@ -44,7 +51,8 @@ struct training_inputs {
 // data::work_stopped). Errors as in base/errors.hpp; `warn` takes what is only odd, now and while the device
 // works.
 [[nodiscard]] training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
-                                          const std::function<void(const std::string&)>& warn);
+                                          const std::function<void(const std::string&)>& warn,
+                                          const process_place& place = {});
 
 // Refers to the inputs.
 [[nodiscard]] training_setup setup_of(const training_inputs& inputs);

@@ -8,6 +8,7 @@
 #include "train/metrics_log.hpp"
 #include "train/run_report.hpp"
 #include "train/run_tracking.hpp"
+#include "train/shared_start.hpp"
 
 #include <array>
 #include <utility>
@@ -108,6 +109,7 @@ run_result training_session::train(run_summary summary, const run_requests& requ
     std::uint64_t metrics_bytes = 0;
     if (parts_.output.resumed()) metrics_bytes = parts_.output.resumed()->info.metrics_bytes;
     training_position position = restored(summary);
+    share_start(parts_.setup, position);
     metrics_ = std::make_unique<metrics_log>(parts_.output.metrics_file(), metrics_bytes, listener_);
     parts_.output.write_valid_list(parts_.validation_names);
     listener_.on_start(summary);
@@ -148,8 +150,7 @@ training_position training_session::restored(run_summary& summary) {
     const std::vector<training_phase>& phases = parts_.phases;
     const training_position position = output.resumed()->info.position;
     const std::string file = output.resumed_from().string();
-    require_position(position, phases,
-                     steps_per_epoch(parts_.setup.split.train.size(), parts_.setup.batch_size), file);
+    require_position(position, phases, steps_per_epoch(parts_.setup), file);
     model::parameters& parameters = parts_.setup.parameters;
     if (position.phase < static_cast<std::int64_t>(phases.size()))
         model::restore_state(parameters, output.resumed()->state, file);
@@ -262,6 +263,8 @@ void training_session::finish_record(const char* status) {
     for (const data::broken_photo& photo : parts_.setup.photos.broken())
         record_["broken"].push_back({{"file", photo.name}, {"reason", photo.reason}});
     if (const auto hash = parts_.setup.photos.data_hash()) record_["data"]["sha256"] = *hash;
+    if (ranks::communicator& group = parts_.setup.group; group.size() > 1)
+        record_["ranks"]["bytes_averaged"] = group.bytes_reduced();
     record_["seconds"] = {{"total", seconds()}};
     if (seconds_to_first_step_) record_["seconds"]["to_first_step"] = *seconds_to_first_step_;
     record_["ended"] = utc_now();

@@ -7,6 +7,7 @@
 #include "data/split.hpp"
 #include "model/parameters.hpp"
 #include "model/plan.hpp"
+#include "train/ranks/communicator.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +24,7 @@ struct training_setup {
     data::photo_store& photos;
     const std::vector<std::int32_t>& labels; // of every photograph of the folder
     const data::photo_split& split;
-    std::int64_t batch_size = 64, image_size = 224; // image_size: of what the network sees
+    std::int64_t batch_size = 64, image_size = 224; // of each rank; image_size: of what the network sees
     // The photographs come larger (data::presized) and are sampled down: to train, each by its augmentation.
     bool augment = false;
     std::uint64_t seed = 42;
@@ -33,11 +34,19 @@ struct training_setup {
     // is to spare.
     std::optional<std::size_t> device_photo_bytes;
     device_photographs* on_device = nullptr; // where they lie; nullptr: each batch brings its squares
+    // The processes that train together, and how they average gradients; nullptr: there is one.
+    ranks::communicator& group = ranks::alone();
+    kernels::all_reduce* averages = nullptr;
 };
 
 // Of so many training photographs; usage_error where they do not fill one batch, or a batch has one
 // photograph.
 [[nodiscard]] std::int64_t steps_per_epoch(std::size_t photographs, std::int64_t batch_size);
+// Of all ranks together, on the setup's photographs.
+[[nodiscard]] std::int64_t steps_per_epoch(const training_setup& setup);
+// A rank's part of a batch; usage_error where the batch cannot be divided equally, or leaves a rank with one
+// photograph.
+[[nodiscard]] std::int64_t batch_of_rank(std::int64_t batch_size, int ranks);
 
 [[nodiscard]] model::plan_options plan_options(const training_setup& setup, model::phase kind);
 

@@ -12,19 +12,23 @@
 #include <new>
 #include <sched.h>
 #include <string>
+#include <unistd.h>
 
 namespace petnet::kernels {
 namespace {
 
-// The processors this process may run on, and no more than its control group's quota of processor time.
-int usable_threads() {
+// The processors this process may run on, and no more than its control group's quota of processor time. Where
+// a launcher has bound each of several processes to processors of its own, these are not divided again.
+int usable_threads(int processes) {
     cpu_set_t set;
     int count = 1;
     if (::sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+    const bool is_bound = count < static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+    if (!is_bound) count /= processes;
     std::ifstream quota_file("/sys/fs/cgroup/cpu.max"); // "max 100000" or "150000 100000"
     double quota = 0, period = 0;
     if (quota_file >> quota >> period && period > 0)
-        count = std::min(count, static_cast<int>(quota / period + 0.5));
+        count = std::min(count, static_cast<int>(quota / period / processes + 0.5));
     return std::max(1, count);
 }
 
@@ -37,7 +41,8 @@ std::string processor_name() {
 
 class cpu_backend final : public backend {
   public:
-    explicit cpu_backend(int threads) : cpu_(threads > 0 ? threads : usable_threads()) {}
+    explicit cpu_backend(const backend_options& options)
+        : cpu_(options.threads > 0 ? options.threads : usable_threads(options.processes)) {}
 
     std::string name() const override { return "cpu"; }
     std::string device() const override {
@@ -105,6 +110,10 @@ class cpu_backend final : public backend {
         return std::visit([this](const auto& params) { return cpu::prepare(cpu_, params); }, op);
     }
 
+    std::span<float> host_values(const tensor_view& view) override {
+        return {reinterpret_cast<float*>(view.data), storage_bytes(view.desc) / sizeof(float)};
+    }
+
   private:
     [[nodiscard]] cpu::memory_desc plain_desc(const tensor_desc& desc) const {
         return cpu_.describe({dtype::f32, desc.dims, cpu::row_major});
@@ -120,9 +129,9 @@ class cpu_backend final : public backend {
 } // namespace
 
 std::unique_ptr<backend> make_cpu_backend(const backend_options& options) {
-    return std::make_unique<cpu_backend>(options.threads);
+    return std::make_unique<cpu_backend>(options);
 }
 
-backend_status cpu_backend_status() { return {"cpu", cpu_backend(0).device(), true}; }
+backend_status cpu_backend_status() { return {"cpu", cpu_backend({}).device(), true}; }
 
 } // namespace petnet::kernels

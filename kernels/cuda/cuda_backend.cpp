@@ -7,6 +7,7 @@
 #include "kernels/cuda/fused_pairs.hpp"
 #include "kernels/cuda/host_layout.hpp"
 #include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/nccl_all_reduce.hpp"
 #include "kernels/cuda/recorded_sequence.hpp"
 #include "kernels/cuda/resources.hpp"
 #include "kernels/cuda/timing.hpp"
@@ -168,6 +169,10 @@ class cuda_backend final : public backend, public timed_device {
     bool reduce_workspaces() override { return convolve_->reduce_workspaces(); }
     std::unique_ptr<operation> sequence(std::vector<operation*> operations) override {
         return make_recorded_sequence(stream_.get(), std::move(operations));
+    }
+
+    std::unique_ptr<all_reduce> make_all_reduce(const process_group& processes) override {
+        return make_nccl_all_reduce(stream_.get(), processes);
     }
 
     std::unique_ptr<stopwatch> make_stopwatch() override { return make_event_stopwatch(stream_.get()); }

@@ -90,6 +90,11 @@ template <class T> class reference_backend final : public backend {
         return std::visit([](const auto& specific) { return reference::prepare<T>(specific); }, op);
     }
 
+    [[nodiscard]] std::span<float> host_values(const tensor_view& view) override {
+        if constexpr (is_double) return {};
+        return {reinterpret_cast<float*>(view.data), storage_bytes(view.desc) / sizeof(float)};
+    }
+
   private:
     static constexpr bool is_double = std::is_same_v<T, double>;
 

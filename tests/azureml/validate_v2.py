@@ -23,6 +23,8 @@ MISTAKES = [
     ("job.yml", "code: source", "code: sources"),
     ("job.yml", "compute: azureml:gpu-t4", ""),
     ("job-low-priority.yml", "mode: download", "mode: copied"),
+    ("job-four-nodes.yml", "type: pytorch", "type: torchrun"),
+    ("job-four-nodes.yml", "instance_count", "machines"),
     ("compute-t4.yml", "min_instances", "minimum_instances"),
     ("compute-t4-low-priority.yml", "low_priority", "cheap"),
     ("environment.yml", "image: ", "picture: "),

@@ -254,6 +254,52 @@ TEST_F(loading, a_pass_begun_later_delivers_what_the_whole_pass_would) {
         std::equal(tail.pixels.begin(), tail.pixels.end(), all.pixels.begin() + 12 * 48, all.pixels.end()));
 }
 
+// What processes of one training deliver together, each from a store of its own, is what one delivers.
+TEST_F(loading, loaders_that_take_turns_share_a_pass) {
+    make(23, {3, 4, 12});
+    photo_store whole = store();
+    loader one(whole, labels_, in_order(23), pass::train, batches_of(6));
+    const delivery expected = run(one);
+    ASSERT_EQ(expected.counts.size(), 3U);
+    std::vector<delivery> parts;
+    std::vector<std::unique_ptr<photo_store>> stores;
+    for (std::size_t turn = 0; turn < 3; ++turn) {
+        loader_options options = batches_of(2);
+        options.loaders = 3;
+        options.turn = turn;
+        stores.push_back(std::make_unique<photo_store>(open_image_folder(folder_.path()), whole.options()));
+        loader part(*stores.back(), labels_, in_order(23), pass::train, options);
+        EXPECT_EQ(part.batches(), 3U);
+        parts.push_back(run(part));
+    }
+    delivery together;
+    const std::size_t square = expected.pixels.size() / expected.indices.size();
+    for (std::size_t i = 0; i < expected.indices.size(); i += 2) {
+        const delivery& part = parts.at(i / 2 % 3);
+        const auto from = static_cast<std::ptrdiff_t>(i / 6 * 2), bytes = static_cast<std::ptrdiff_t>(square);
+        together.indices.insert(together.indices.end(), part.indices.begin() + from,
+                                part.indices.begin() + from + 2);
+        together.pixels.insert(together.pixels.end(), part.pixels.begin() + from * bytes,
+                               part.pixels.begin() + (from + 2) * bytes);
+    }
+    EXPECT_EQ(together.indices, expected.indices);
+    EXPECT_EQ(together.pixels, expected.pixels);
+
+    // One that learns what the others found knows what one that has read all knows.
+    for (std::size_t i = 1; i < stores.size(); ++i)
+        for (const photo_finding& found : stores[i]->findings()) stores[0]->learn(found);
+    for (std::size_t i = 18; i < 23; ++i) { // in no batch
+        static_cast<void>(stores[0]->photo(i));
+        static_cast<void>(whole.photo(i));
+    }
+    ASSERT_TRUE(whole.data_hash());
+    EXPECT_EQ(stores[0]->data_hash(), whole.data_hash());
+    EXPECT_EQ(stores[0]->broken().size(), 3U);
+    EXPECT_THROW(loader(whole, labels_, in_order(23), pass::valid, {.loaders = 2}), std::logic_error);
+    EXPECT_THROW(loader(whole, labels_, in_order(23), pass::train, {.loaders = 2, .turn = 2}),
+                 std::logic_error);
+}
+
 TEST_F(loading, validation_leaves_broken_photographs_out) {
     make(9, {0, 2, 3, 4, 5});
     photo_store photos = store();

@@ -64,17 +64,20 @@ class plain_training : public ::testing::Test {
         return made;
     }
 
-    [[nodiscard]] train::training_setup setup_of(const trained& run) const {
+    // `rows`: of a batch, or a rank's part of it.
+    [[nodiscard]] train::training_setup setup_of(const trained& run, std::int64_t rows = batch,
+                                                 ranks::communicator& group = ranks::alone()) const {
         return {.parameters = *run.parameters,
                 .network = network_,
                 .photos = *photos_,
                 .labels = labels_,
                 .split = split_,
-                .batch_size = batch,
+                .batch_size = rows,
                 .image_size = size,
                 .augment = augments(),
                 .seed = seed,
-                .loader_threads = 2};
+                .loader_threads = 2,
+                .group = group};
     }
 
     // The loop of semantics.md: `count` steps of a phase, from the beginning of an epoch, each with the
@@ -127,17 +130,11 @@ class plain_training : public ::testing::Test {
             same(s.name, s.value, expected.parameters->statistic(s.name));
     }
 
-    test::temporary_folder folder_;
-    model::network network_;
-    std::unique_ptr<data::photo_store> photos_;
-    std::vector<std::int32_t> labels_;
-    data::photo_split split_;
-
-  private:
+    // What a plan needs of a batch of these photographs; of any number.
     void feed(kernels::backend& device, const model::plan& plan, std::int64_t epoch,
               std::span<const std::size_t> order) {
         const std::size_t square = 3 * side() * side();
-        std::vector<std::uint8_t> pixels(square * batch);
+        std::vector<std::uint8_t> pixels(square * order.size());
         std::vector<double> transforms;
         std::vector<std::int32_t> target;
         std::vector<std::uint64_t> keys;
@@ -157,6 +154,12 @@ class plain_training : public ::testing::Test {
         device.write_bytes(plan.target(), std::as_bytes(std::span(target)));
         device.write_bytes(plan.row_keys(), std::as_bytes(std::span(keys)));
     }
+
+    test::temporary_folder folder_;
+    model::network network_;
+    std::unique_ptr<data::photo_store> photos_;
+    std::vector<std::int32_t> labels_;
+    data::photo_split split_;
 };
 
 } // namespace petnet::testing

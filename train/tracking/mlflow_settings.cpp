@@ -83,10 +83,4 @@ std::optional<mlflow_settings> read_mlflow_settings(const environment& variables
     return settings;
 }
 
-bool speaks_for_all(const environment& variables) {
-    for (const char* name : {"RANK", "OMPI_COMM_WORLD_RANK"})
-        if (const std::string rank = variables(name); !rank.empty()) return rank == "0";
-    return true;
-}
-
 } // namespace petnet::tracking

@@ -36,8 +36,4 @@ using environment = std::function<std::string(const char* name)>;
 // (http, https, azureml).
 [[nodiscard]] std::optional<mlflow_settings> read_mlflow_settings(const environment& variables);
 
-// Whether this process is the one of several that speaks for all (RANK, OMPI_COMM_WORLD_RANK; neither set:
-// there are no others).
-[[nodiscard]] bool speaks_for_all(const environment& variables);
-
 } // namespace petnet::tracking

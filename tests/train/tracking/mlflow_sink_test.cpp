@@ -296,16 +296,6 @@ TEST(mlflow_settings, of_no_server_and_of_none_that_petnet_knows) {
     EXPECT_EQ(read_mlflow_settings(with("http://u:p@host:5000"))->shown, "MLflow at http://host:5000");
 }
 
-TEST(mlflow_settings, one_process_of_several_speaks) {
-    const auto with = [](const std::string& which, const std::string& value) {
-        return [=](const char* name) { return name == which ? value : ""; };
-    };
-    EXPECT_TRUE(speaks_for_all(with("", "")));
-    EXPECT_TRUE(speaks_for_all(with("RANK", "0")));
-    EXPECT_FALSE(speaks_for_all(with("RANK", "3")));
-    EXPECT_FALSE(speaks_for_all(with("OMPI_COMM_WORLD_RANK", "1")));
-}
-
 TEST(mlflow_client, tokens_and_texts) {
     EXPECT_GT(expiry_of(token_for(60)), 1'700'000'000);
     for (const char* none : {"", "a", "a.b", "a.!.c", "a.e30.c", "a.W10.c", "..."})
