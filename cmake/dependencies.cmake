@@ -66,3 +66,9 @@ else()
   target_link_libraries(petnet_onnx_schema INTERFACE ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
   set(PETNET_HAVE_ONNX ON)
 endif()
+
+# `petnet serve`: serve/http_server.cpp builds on the server of cpp-httplib, of which Debian has the compiled library.
+pkg_check_modules(HTTPLIB IMPORTED_TARGET cpp-httplib>=0.11)
+if(NOT HTTPLIB_FOUND)
+  petnet_disabled("serving" "cpp-httplib 0.11 or later was not found (Debian: libcpp-httplib-dev)")
+endif()

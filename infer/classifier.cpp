@@ -105,6 +105,13 @@ void classifier::make_square(std::span<const std::byte> photograph, std::string_
     data::cut_square(half, 0.5, square);
 }
 
+void classifier::prepare() {
+    for (std::int64_t rows = 1;; rows = std::min(2 * rows, batch_size_)) {
+        (void)plan_for(static_cast<std::size_t>(rows), false);
+        if (rows == batch_size_) return;
+    }
+}
+
 std::vector<float> classifier::classify(std::span<const std::uint8_t> squares) {
     return classify(squares, {});
 }
