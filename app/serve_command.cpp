@@ -39,7 +39,8 @@ std::string key_from_environment() {
     std::string key = value;
     ::unsetenv(key_variable);
     if (key.empty())
-        throw usage_error(std::string(key_variable) + " is empty: unset it to serve everybody, or give it a value");
+        throw usage_error(std::string(key_variable) +
+                          " is empty: unset it to serve everybody, or give it a value");
     return key;
 }
 
@@ -71,19 +72,20 @@ void run_serve(serve_arguments arguments) {
                             .body_bytes = static_cast<std::size_t>(arguments.max_body) * 1024 * 1024,
                             .key = key,
                             .on_failure = [](const std::string& line) { tell("Warning: {}\n", line); }});
-    serve::http_server server(arguments.host, arguments.port,
-                              {.connections = arguments.connections,
-                               .request_time = std::chrono::seconds(arguments.timeout)},
-                              {.answer = [&service](serve::http_request& asked) { return service.answer(asked); },
-                               .on_answered = [&service](int status) { service.count_answer(status); }});
+    serve::http_server server(
+        arguments.host, arguments.port,
+        {.connections = arguments.connections, .request_time = std::chrono::seconds(arguments.timeout)},
+        {.answer = [&service](serve::http_request& asked) { return service.answer(asked); },
+         .on_answered = [&service](int status) { service.count_answer(status); }});
     watch_stop_signals();
     server.start();
     const std::unique_ptr<infer::classifier> model =
         load_classifier(arguments.options, static_cast<std::size_t>(arguments.options.batch_size), false);
     model->prepare();
     tell_result("Model     {}: {} classes, {} x {} pixels\nDevice    {}, {}\nServing   {} (Ctrl-C stops)\n",
-                arguments.options.model, model->classes(), model->description().size, model->description().size,
-                model->device(), model->precision(), url_of(arguments.host, server.port()));
+                arguments.options.model, model->classes(), model->description().size,
+                model->description().size, model->device(), model->precision(),
+                url_of(arguments.host, server.port()));
     service.run(*model, [&server] {
         if (stop_signal() == 0) return false;
         server.wind_down();
@@ -95,7 +97,8 @@ void run_serve(serve_arguments arguments) {
 } // namespace
 
 void add_serve(CLI::App& program, exit_status& /*status*/) {
-    CLI::App* command = program.add_subcommand("serve", "answer what photographs show over HTTP, with a page for browsers");
+    CLI::App* command =
+        program.add_subcommand("serve", "answer what photographs show over HTTP, with a page for browsers");
     const auto arguments = std::make_shared<serve_arguments>();
     add_inference_options(*command, arguments->options);
     const auto add = [&](const char* name, auto& value, const char* help) {
@@ -105,21 +108,24 @@ void add_serve(CLI::App& program, exit_status& /*status*/) {
     add("--port", arguments->port, "0: one that is free, which the output then names");
     add("--max-wait", arguments->max_wait,
         "milliseconds that a photograph waits for others to go through the network with it");
-    add("--queue", arguments->queue, "photographs in work at most; who comes then is told to come later (429)");
+    add("--queue", arguments->queue,
+        "photographs in work at most; who comes then is told to come later (429)");
     add("--max-body", arguments->max_body, "megabytes (2^20 bytes) of a request at most (413)");
     add("--timeout", arguments->timeout, "seconds that a request may take to arrive (408)");
     add("--connections", arguments->connections, "connections served at once; others wait");
     add_config_option(*command, arguments->config);
-    command->footer(
-        "Without --model it is the model.safetensors below AZUREML_MODEL_DIR, where that is set, else of outputs.\n"
-        "POST /score takes a photograph's bytes, a form with files, or JSON with base64 and answers in JSON; GET / is a\n"
-        "page to drop photographs on; /livez, /readyz and /metrics are for who looks after it. docs/serving.md has it all.\n"
-        "Where PETNET_SERVE_KEY is set, requests must bring it: Authorization: Bearer KEY.\n"
-        "SIGTERM or Ctrl-C: what was asked is answered, then it ends with exit code 0.\n"
-        "Examples:\n"
-        "  petnet serve\n"
-        "  curl --data-binary @cat.jpg http://127.0.0.1:8000/score\n"
-        "  curl -F a=@cat.jpg -F b=@dog.png http://127.0.0.1:8000/score");
+    command->footer("Without --model it is the model.safetensors below AZUREML_MODEL_DIR, where that is set, "
+                    "else of outputs.\n"
+                    "POST /score takes a photograph's bytes, a form with files, or JSON with base64 and "
+                    "answers in JSON; GET / is a\n"
+                    "page to drop photographs on; /livez, /readyz and /metrics are for who looks after it. "
+                    "docs/serving.md has it all.\n"
+                    "Where PETNET_SERVE_KEY is set, requests must bring it: Authorization: Bearer KEY.\n"
+                    "SIGTERM or Ctrl-C: what was asked is answered, then it ends with exit code 0.\n"
+                    "Examples:\n"
+                    "  petnet serve\n"
+                    "  curl --data-binary @cat.jpg http://127.0.0.1:8000/score\n"
+                    "  curl -F a=@cat.jpg -F b=@dog.png http://127.0.0.1:8000/score");
     command->callback([arguments] { run_serve(*arguments); });
 }
 

@@ -17,7 +17,8 @@ std::string served_model(const std::string& named) {
     if (!named.empty()) return named;
     const char* mounted = std::getenv("AZUREML_MODEL_DIR");
     if (mounted == nullptr || *mounted == '\0') return inference_options{}.model;
-    const std::string expected = std::string("AZUREML_MODEL_DIR=") + mounted + ": one model.safetensors was expected below it";
+    const std::string expected =
+        std::string("AZUREML_MODEL_DIR=") + mounted + ": one model.safetensors was expected below it";
     std::vector<std::string> found;
     try {
         for (const fs::directory_entry& entry :
@@ -29,8 +30,8 @@ std::string served_model(const std::string& named) {
     if (found.empty()) throw input_error(expected + ", there is none");
     if (found.size() == 1) return found.front();
     std::ranges::sort(found);
-    throw input_error(expected + ", there are " + std::to_string(found.size()) + " (--model names one): " + found[0] +
-                      ", " + found[1] + (found.size() > 2 ? ", ..." : ""));
+    throw input_error(expected + ", there are " + std::to_string(found.size()) + " (--model names one): " +
+                      found[0] + ", " + found[1] + (found.size() > 2 ? ", ..." : ""));
 }
 
 } // namespace petnet::app

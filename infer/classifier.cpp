@@ -107,7 +107,7 @@ void classifier::make_square(std::span<const std::byte> photograph, std::string_
 
 void classifier::prepare() {
     for (std::int64_t rows = 1;; rows = std::min(2 * rows, batch_size_)) {
-        (void)plan_for(static_cast<std::size_t>(rows), false);
+        (void)classify(std::vector<std::uint8_t>(static_cast<std::size_t>(rows) * square_bytes()));
         if (rows == batch_size_) return;
     }
 }

@@ -63,7 +63,7 @@ class classifier {
     void make_square(std::span<const std::byte> photograph, std::string_view display_name,
                      std::span<std::uint8_t> square) const;
 
-    // Prepares what the first calls of classify() would prepare, without transforms: all plans.
+    // Prepares all plans without transforms and runs each once, for which else the first calls would wait.
     void prepare();
 
     // The logits f32 (photographs, classes) of squares u8 (photographs, photo_size, photo_size, 3), one or

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// cpp-httplib reads requests and writes answers; connections, threads, times and sizes are looked after here, as its own
-// limits bound neither a line, nor the number of headers, nor the time that a slow sender takes altogether.
+// cpp-httplib reads requests and writes answers; connections, threads, times and sizes are looked after here,
+// as its own limits bound neither a line, nor the number of headers, nor the time that a slow sender takes
+// altogether.
 #include "serve/http_server.hpp"
 
 #include "base/errors.hpp"
@@ -49,13 +50,13 @@ class stream_adapter final : public httplib::Stream {
     socket_stream& bytes_;
 };
 
-// Serves one connection after another on its thread; a Server of its own, as cpp-httplib's handlers are given nothing
-// to tell connections apart by.
+// Serves one connection after another on its thread; a Server of its own, as cpp-httplib's handlers are given
+// nothing to tell connections apart by.
 class connection final : private httplib::Server, private http_request {
   public:
     explicit connection(shared& all) : all_(all) {
-        // A body goes to the first handler, which is asked with the path that prepare() puts there; the rest to the
-        // second.
+        // A body goes to the first handler, which is asked with the path that prepare() puts there; the rest
+        // to the second.
         Post(one_path, [this](const httplib::Request&, httplib::Response& response,
                               const httplib::ContentReader& reader) {
             reader_ = &reader;
@@ -179,7 +180,8 @@ class connection final : private httplib::Server, private http_request {
         if (!long_url) response.status = 400;
         response.headers.erase("Content-Length");
         response.headers.erase("Content-Type");
-        const std::string body = long_url ? "{\"error\": \"the URL is too long\"}\n" : "{\"error\": \"this is no HTTP/1.1\"}\n";
+        const std::string body =
+            long_url ? "{\"error\": \"the URL is too long\"}\n" : "{\"error\": \"this is no HTTP/1.1\"}\n";
         response.set_header("Content-Length", std::to_string(body.size()));
         response.set_header("Content-Type", "application/json");
         response.body = body;
@@ -188,7 +190,8 @@ class connection final : private httplib::Server, private http_request {
     void answer_unread(const char* status, int code) {
         last_ = true;
         all_.use.on_answered(code);
-        bytes_->write(std::string("HTTP/1.1 ") + status + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        bytes_->write(std::string("HTTP/1.1 ") + status +
+                      "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
 
     [[nodiscard]] bool chunked() const { return same_word(header("Transfer-Encoding"), "chunked"); }
@@ -239,7 +242,7 @@ class connection final : private httplib::Server, private http_request {
     bool last_ = false; // the connection ends with this answer
 };
 
-// As many threads as connections come at once, and no more than the limit; further connections wait in line.
+// As many threads as connections come at once, and no more than the limit; as many more wait in line.
 class connection_threads {
   public:
     explicit connection_threads(shared& all) : all_(all) {}
@@ -249,16 +252,16 @@ class connection_threads {
 
     void take(descriptor socket) {
         const std::lock_guard lock(mutex_);
-        if (sockets_.size() >= all_.limits.connections) return; // closed at once
+        if (serving_ + sockets_.size() >= 2 * all_.limits.connections) return; // closed at once
         sockets_.push_back(std::move(socket));
-        if (idle_ < sockets_.size() && threads_.size() < all_.limits.connections) {
+        if (serving_ + sockets_.size() > threads_.size() && threads_.size() < all_.limits.connections) {
             try {
                 threads_.emplace_back([this] { work(); });
             } catch (const std::system_error&) { // no more threads: those that are there will come to it
                 if (threads_.empty()) throw;
             }
         }
-        all_.crowded = sockets_.size() > idle_ && threads_.size() == all_.limits.connections;
+        all_.crowded = serving_ + sockets_.size() > all_.limits.connections;
         changed_.notify_one();
     }
 
@@ -276,16 +279,16 @@ class connection_threads {
         connection one(all_);
         std::unique_lock lock(mutex_);
         for (;;) {
-            ++idle_;
             changed_.wait(lock, [this] { return finished_ || !sockets_.empty(); });
-            --idle_;
             if (sockets_.empty()) return;
             descriptor socket = std::move(sockets_.front());
             sockets_.pop_front();
-            if (sockets_.empty()) all_.crowded = false;
+            ++serving_;
             lock.unlock();
             one.serve(std::move(socket));
             lock.lock();
+            --serving_;
+            all_.crowded = serving_ + sockets_.size() > all_.limits.connections;
         }
     }
 
@@ -293,7 +296,7 @@ class connection_threads {
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<descriptor> sockets_;
-    std::size_t idle_ = 0;
+    std::size_t serving_ = 0; // threads that have a connection
     bool finished_ = false;
     std::vector<std::jthread> threads_;
 };
@@ -333,7 +336,8 @@ class listener final : public httplib::Server {
 } // namespace
 
 struct http_server::state {
-    state(const http_limits& limits, callbacks use) : all{limits, std::move(use)}, threads(all), listening(threads) {}
+    state(const http_limits& limits, callbacks use)
+        : all{limits, std::move(use)}, threads(all), listening(threads) {}
 
     shared all;
     connection_threads threads;
@@ -346,7 +350,9 @@ http_server::http_server(const std::string& host, int port, const http_limits& l
     : state_(std::make_unique<state>(limits, std::move(use))) {
     errno = 0;
     listener& listening = state_->listening;
-    state_->port = port == 0 ? listening.bind_to_any_port(host) : listening.bind_to_port(host, port) ? port : -1;
+    state_->port = port == 0                            ? listening.bind_to_any_port(host)
+                   : listening.bind_to_port(host, port) ? port
+                                                        : -1;
     if (state_->port > 0) return;
     const int reason = errno; // of bind, where it came to that
     const std::string place = host + ", port " + std::to_string(port);
@@ -362,6 +368,7 @@ int http_server::port() const { return state_->port; }
 
 void http_server::start() {
     state_->accepting = std::jthread([this] { state_->listening.listen_after_bind(); });
+    while (!state_->listening.is_running()) std::this_thread::yield(); // before, stop() would do nothing
 }
 
 void http_server::wind_down() { state_->all.winding_down = true; }

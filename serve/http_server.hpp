@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HTTP/1.1 server for few routes and hostile clients, on cpp-httplib: a thread for each connection, of which
-// there are so many at most; heads, bodies and times bounded.
+// An HTTP/1.1 server for few routes and hostile clients, on cpp-httplib: a thread for each connection, of
+// which there are so many at most; heads, bodies and times bounded.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,7 @@ class http_request {
   public:
     virtual ~http_request() = default;
     [[nodiscard]] virtual const std::string& method() const = 0;
-    [[nodiscard]] virtual const std::string& path() const = 0; // decoded, without the query
+    [[nodiscard]] virtual const std::string& path() const = 0;                   // decoded, without the query
     [[nodiscard]] virtual std::string header(const std::string& name) const = 0; // empty where it is absent
     // Of the body as the head says; absent where it comes in chunks.
     [[nodiscard]] virtual std::optional<std::size_t> declared_bytes() const = 0;
@@ -48,10 +48,10 @@ class http_server {
         std::function<http_answer(http_request&)> answer; // on any thread; what it throws is answered by 500
         std::function<void(int status)> on_answered;      // also what never reaches `answer`
     };
-    // Listens at once and answers nobody yet. Port 0: one that is free. environment_error: the address cannot be
-    // listened on, another program listens there, or cpp-httplib was absent when this was built.
+    // Listens at once and answers nobody yet. Port 0: one that is free. environment_error: the address cannot
+    // be listened on, another program listens there, or cpp-httplib was absent when this was built.
     http_server(const std::string& host, int port, const http_limits& limits, callbacks use);
-    ~http_server(); // as stop()
+    ~http_server();                           // as stop()
     http_server(const http_server&) = delete; // owns threads
     http_server& operator=(const http_server&) = delete;
 
@@ -66,6 +66,5 @@ class http_server {
     struct state;
     std::unique_ptr<state> state_;
 };
-
 
 } // namespace petnet::serve

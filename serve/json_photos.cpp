@@ -102,11 +102,13 @@ class photo_events final : public nlohmann::json_sax<json> {
 
   private:
     [[noreturn]] static void wrong() {
-        throw refusal(400, R"(expected {"image": PHOTO} or {"images": [PHOTO, ...]}, where PHOTO is "BASE64" or )"
-                           R"({"file": "NAME", "data": "BASE64"})");
+        throw refusal(400,
+                      R"(expected {"image": PHOTO} or {"images": [PHOTO, ...]}, where PHOTO is "BASE64" or )"
+                      R"({"file": "NAME", "data": "BASE64"})");
     }
     void add(std::string file, std::string_view text) {
-        if (photos_.size() == most_) throw refusal(413, "more than " + std::to_string(most_) + " photographs");
+        if (photos_.size() == most_)
+            throw refusal(413, "more than " + std::to_string(most_) + " photographs");
         const std::string number = std::to_string(photos_.size() + 1);
         if (text.starts_with("data:")) {
             constexpr std::string_view marker = ";base64,";

@@ -79,13 +79,14 @@ std::string metrics::text(std::size_t waiting, std::size_t most) const {
                       "Photographs that went through the network at once; the sum is all of them.");
     text += batch_photographs_.text("petnet_batch_photographs");
     text += value("petnet_network_seconds_total", "counter", "Time in the network.", network_seconds_);
-    text += value("petnet_decoded_photographs_total", "counter", "Photographs decoded, or refused in decoding.",
-                  static_cast<double>(decoded_));
+    text += value("petnet_decoded_photographs_total", "counter",
+                  "Photographs decoded, or refused in decoding.", static_cast<double>(decoded_));
     text += value("petnet_decode_seconds_total", "counter", "Time of decoding and resizing, of all threads.",
                   decode_seconds_);
     text += value("petnet_queue_photographs", "gauge", "Photographs admitted and not answered yet.",
                   static_cast<double>(waiting));
-    text += value("petnet_queue_limit", "gauge", "The most that are admitted: --queue.", static_cast<double>(most));
+    text += value("petnet_queue_limit", "gauge", "The most that are admitted: --queue.",
+                  static_cast<double>(most));
     text += value("process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     return text;
 }

@@ -28,9 +28,9 @@ class histogram {
 // Any thread.
 class metrics {
   public:
-    void count_answer(int status);              // an answer of any route was sent
-    void count_request(double seconds);         // a request for answers, from its head to its answer
-    void count_decoding(double seconds);        // a photograph
+    void count_answer(int status);       // an answer of any route was sent
+    void count_request(double seconds);  // a request for answers, from its head to its answer
+    void count_decoding(double seconds); // a photograph
     void count_batch(std::size_t photographs, double seconds);
 
     // `waiting` photographs are admitted and not answered yet, `most` may be.

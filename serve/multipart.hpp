@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// multipart/form-data (RFC 7578). cpp-httplib has a parser too: its regular expressions take time and stack that a
-// hostile header decides on, and it loses the order of the parts.
+// multipart/form-data (RFC 7578). cpp-httplib has a parser too: its regular expressions take time and stack
+// that a hostile header decides on, and it loses the order of the parts.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct form_part {
     std::string_view data; // into the body
 };
 
-// The parts of `body` in their order, as `content_type` (the header's whole value) divides it. refusal 400: it is
-// not of that form; 413: more than `most` parts.
+// The parts of `body` in their order, as `content_type` (the header's whole value) divides it. refusal 400:
+// it is not of that form; 413: more than `most` parts.
 [[nodiscard]] std::vector<form_part> parse_form(std::string_view content_type, std::string_view body,
                                                 std::size_t most);
 

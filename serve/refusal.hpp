@@ -6,7 +6,8 @@
 
 namespace petnet::serve {
 
-// A request that cannot be answered as it is: the HTTP status, and what was expected in a line for its sender.
+// A request that cannot be answered as it is: the HTTP status, and what was expected in a line for its
+// sender.
 class refusal : public std::runtime_error {
   public:
     refusal(int status, const std::string& message) : std::runtime_error(message), status_(status) {}

@@ -19,8 +19,8 @@ double seconds_since(clock::time_point start) {
     return std::chrono::duration<double>(clock::now() - start).count();
 }
 
-// The classifier's plans hold 1, 2, 4, ... photographs and cost as much whether they are full or not: a quarter may
-// be empty, else the rest waits for the next batch.
+// The classifier's plans hold 1, 2, 4, ... photographs and cost as much whether they are full or not: a
+// quarter may be empty, else the rest waits for the next batch.
 std::size_t worthwhile(std::size_t ready, std::size_t most) {
     if (ready >= most) return most;
     const std::size_t plan = std::bit_ceil(ready);
@@ -60,7 +60,8 @@ std::size_t scorer::admitted() const {
 }
 
 std::vector<photo_answer> scorer::score(std::span<const sent_photo> photos, admission places) {
-    if (!places.resize(photos.size())) throw std::logic_error("score: a place for each photograph was expected");
+    if (!places.resize(photos.size()))
+        throw std::logic_error("score: a place for each photograph was expected");
     std::vector<photo_answer> answers(photos.size());
     call mine{photos.size(), {}};
     std::unique_lock lock(mutex_);
@@ -81,7 +82,7 @@ void scorer::run(infer::classifier& model, const std::function<bool()>& stop_req
     std::vector<std::jthread> decoders;
     const unsigned threads =
         limits_.decoders > 0 ? limits_.decoders : std::max(1U, std::thread::hardware_concurrency());
-    for (unsigned i = 0; i < threads; ++i) 
+    for (unsigned i = 0; i < threads; ++i)
         decoders.emplace_back([this, &model](const std::stop_token& stop) { decode(model, stop); });
     while (!stop_requested() || admitted() > 0)
         if (std::vector<job> batch = next_batch(); !batch.empty()) classify(model, std::move(batch));
@@ -158,7 +159,8 @@ void scorer::classify(infer::classifier& model, std::vector<job> batch) {
 
     const std::lock_guard lock(mutex_);
     const double each = seconds / static_cast<double>(batch.size());
-    seconds_per_photograph_ = seconds_per_photograph_ == 0 ? each : 0.8 * seconds_per_photograph_ + 0.2 * each;
+    seconds_per_photograph_ =
+        seconds_per_photograph_ == 0 ? each : 0.8 * seconds_per_photograph_ + 0.2 * each;
     for (std::size_t i = 0; i < batch.size(); ++i) {
         photo_answer& answer = *batch[i].answer;
         if (problem.empty()) {

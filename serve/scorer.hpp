@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From photographs of many senders at once to logits: a bounded queue, a few threads that decode, and one network
-// that takes what is ready in batches.
+// From photographs of many senders at once to logits: a bounded queue, a few threads that decode, and one
+// network that takes what is ready in batches.
 #pragma once
 
 #include "infer/classifier.hpp"
@@ -23,8 +23,8 @@
 namespace petnet::serve {
 
 struct scorer_limits {
-    // A batch begins when so many photographs are ready, or the first of them has waited so long, or no other is on
-    // its way.
+    // A batch begins when so many photographs are ready, or the first of them has waited so long, or no other
+    // is on its way.
     std::size_t batch = 16;
     std::chrono::milliseconds wait{5};
     std::size_t queue = 256; // photographs admitted and not answered yet, those in the network included
@@ -51,7 +51,8 @@ class scorer {
             : queue_(std::exchange(other.queue_, nullptr)), places_(std::exchange(other.places_, 0)) {}
         admission& operator=(admission&&) = delete;
         ~admission();
-        // Takes or gives back places until there are as many; false, with those it had, where they are not there.
+        // Takes or gives back places until there are as many; false, with those it had, where they are not
+        // there.
         [[nodiscard]] bool resize(std::size_t places);
 
       private:
@@ -61,7 +62,8 @@ class scorer {
         std::size_t places_;
     };
 
-    // Nothing where the queue is full. Whoever holds an admission is on its way: batches wait for it a little.
+    // Nothing where the queue is full. Whoever holds an admission is on its way: batches wait for it a
+    // little.
     [[nodiscard]] std::optional<admission> admit();
     // Seconds until there will be room, by the rate of the last batches; 1 at least.
     [[nodiscard]] int seconds_until_room() const;
@@ -69,8 +71,8 @@ class scorer {
     // The answers for `photos`, which use up the places, one each; waits for them. Only while run() runs.
     [[nodiscard]] std::vector<photo_answer> score(std::span<const sent_photo> photos, admission places);
 
-    // Decodes and classifies what comes, on threads of its own and on the caller's, until `stop_requested` and all
-    // that was admitted has left; asks a few times a second.
+    // Decodes and classifies what comes, on threads of its own and on the caller's, until `stop_requested`
+    // and all that was admitted has left; asks a few times a second.
     void run(infer::classifier& model, const std::function<bool()>& stop_requested);
 
     [[nodiscard]] std::size_t admitted() const;

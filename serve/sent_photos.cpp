@@ -14,7 +14,8 @@ sent_photos::sent_photos(std::string_view type, std::string_view body, std::size
     if (same_word(before_parameters(type), "multipart/form-data")) {
         for (const form_part& part : parse_form(type, body, most + words)) {
             if (part.file.empty() && part.type.empty()) continue;
-            if (photos_.size() == most) throw refusal(413, "more than " + std::to_string(most) + " photographs");
+            if (photos_.size() == most)
+                throw refusal(413, "more than " + std::to_string(most) + " photographs");
             add(part.file, part.data);
         }
     } else if (same_word(before_parameters(type), "application/json")) {
@@ -24,8 +25,9 @@ sent_photos::sent_photos(std::string_view type, std::string_view body, std::size
         add({}, body);
     }
     if (photos_.empty())
-        throw refusal(400, "no photograph in the request: its bytes were expected, files of a form, or JSON with "
-                           "base64");
+        throw refusal(400,
+                      "no photograph in the request: its bytes were expected, files of a form, or JSON with "
+                      "base64");
 }
 
 void sent_photos::add(std::string file, std::string_view bytes) {

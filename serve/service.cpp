@@ -25,7 +25,9 @@ http_answer refused(int status, const std::string& reason) {
 // Counts what all requests keep in memory; frees it with its end.
 class held_bytes {
   public:
-    explicit held_bytes(std::atomic<std::size_t>& all, std::size_t bytes) : all_(all), bytes_(bytes) { all_ += bytes_; }
+    explicit held_bytes(std::atomic<std::size_t>& all, std::size_t bytes) : all_(all), bytes_(bytes) {
+        all_ += bytes_;
+    }
     ~held_bytes() { all_ -= bytes_; }
     held_bytes(const held_bytes&) = delete; // counted
     held_bytes& operator=(const held_bytes&) = delete;
@@ -74,7 +76,8 @@ http_answer service::answer(http_request& request) {
         if (request.method() != "POST") return not_allowed("POST");
         const auto start = std::chrono::steady_clock::now();
         http_answer answer = score(request);
-        counts_.count_request(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        counts_.count_request(
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         return answer;
     }
     const bool known = path == "/" || path == "/metrics" || path == "/livez" || path == "/readyz";
@@ -83,9 +86,10 @@ http_answer service::answer(http_request& request) {
     if (path == "/metrics")
         return {.type = "text/plain; version=0.0.4; charset=utf-8",
                 .body = counts_.text(scorer_.admitted(), scorer_.limits().queue)};
-    return {.type = "text/html; charset=utf-8",
-            .body = std::string(page()),
-            .headers = {{"Content-Security-Policy", std::string(page_policy)}, {"Cache-Control", "no-cache"}}};
+    return {
+        .type = "text/html; charset=utf-8",
+        .body = std::string(page()),
+        .headers = {{"Content-Security-Policy", std::string(page_policy)}, {"Cache-Control", "no-cache"}}};
 }
 
 http_answer service::busy() const {
@@ -104,8 +108,7 @@ http_answer service::score(http_request& request) {
         return request.header("Content-Length").empty()
                    ? refused(411, "a body with a Content-Length was expected")
                    : refused(400, "a photograph was expected, and the body is empty");
-    const std::string too_large =
-        fmt::format("a body of at most {} bytes was expected", options_.body_bytes);
+    const std::string too_large = fmt::format("a body of at most {} bytes was expected", options_.body_bytes);
     if (request.declared_bytes().value_or(0) > options_.body_bytes) return refused(413, too_large);
 
     std::optional<scorer::admission> place = scorer_.admit();

@@ -18,19 +18,21 @@ namespace petnet::serve {
 
 struct service_options {
     scorer_limits scoring;
-    std::size_t body_bytes = 32 * 1024 * 1024; // of one request, decompressed
-    std::string key;                           // empty: everybody may ask
+    std::size_t body_bytes = 32 * 1024 * 1024;          // of one request, decompressed
+    std::string key;                                    // empty: everybody may ask
     std::function<void(const std::string&)> on_failure; // a line about what failed on our side; may be empty
 };
 
 //     GET  /         the page
-//     POST /score    photographs as of sent_photos.hpp, answered by {"predictions": [...]} in their order: each as
-//                    of infer/answer_json.hpp, or {"file", "error"}. 200 where one at least could be classified
+//     POST /score    photographs as of sent_photos.hpp, answered by {"predictions": [...]} in their order:
+//     each as
+//                    of infer/answer_json.hpp, or {"file", "error"}. 200 where one at least could be
+//                    classified
 //     GET  /livez    200 as long as there is a process
 //     GET  /readyz   200 while photographs are answered; 503 before and after
 //     GET  /metrics  Prometheus
-// Whatever is refused is answered by {"error": "..."}: 400 not what was expected, 401 no key or another (all but
-// /livez and /readyz), 404, 405, 408 sent too slowly, 411 a body without an end, 413 too large, 429 (with
+// Whatever is refused is answered by {"error": "..."}: 400 not what was expected, 401 no key or another (all
+// but /livez and /readyz), 404, 405, 408 sent too slowly, 411 a body without an end, 413 too large, 429 (with
 // Retry-After) no place in the queue, 503 not ready, 500 the device failed.
 class service {
   public:
@@ -40,13 +42,14 @@ class service {
     [[nodiscard]] http_answer answer(http_request& request);
     void count_answer(int status) { counts_.count_answer(status); }
 
-    // Answers photographs on the caller's thread until `stop_requested`, and those that wait then. `model` has its
-    // plans prepared.
+    // Answers photographs on the caller's thread until `stop_requested`, and those that wait then. `model`
+    // has its plans prepared.
     void run(infer::classifier& model, const std::function<bool()>& stop_requested);
 
   private:
     [[nodiscard]] http_answer score(http_request& request);
-    [[nodiscard]] http_answer score_body(const http_request& request, std::string_view body, scorer::admission place);
+    [[nodiscard]] http_answer score_body(const http_request& request, std::string_view body,
+                                         scorer::admission place);
     [[nodiscard]] http_answer busy() const;
 
     service_options options_;

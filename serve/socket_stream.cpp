@@ -11,8 +11,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The end of the empty line that ends a head; npos where there is none. Line ends without \r count here, so that a
-// head with such is refused as a whole, not waited for.
+// The end of the empty line that ends a head; npos where there is none. Line ends without \r count here, so
+// that a head with such is refused as a whole, not waited for.
 std::size_t end_of_head(std::string_view bytes) {
     for (std::size_t at = bytes.find('\n'); at != std::string_view::npos; at = bytes.find('\n', at + 1)) {
         if (bytes.substr(at + 1).starts_with('\n')) return at + 2;
@@ -58,10 +58,9 @@ bool socket_stream::wait_for_bytes(milliseconds at_most, const std::function<boo
     constexpr milliseconds a_while(100);
     const clock::time_point deadline = clock::now() + at_most;
     while (at_ == in_.size()) {
-        if (give_up()) return false;
         const clock::time_point now = clock::now();
         if (wait(POLLIN, std::min(deadline, now + a_while))) return true;
-        if (now >= deadline) return false;
+        if (now >= deadline || give_up()) return false;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of a connection, read and written by a deadline; without any knowledge of HTTP but where a head ends.
+// The bytes of a connection, read and written by a deadline; without any knowledge of HTTP but where a head
+// ends.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -22,15 +23,16 @@ class socket_stream {
     using clock = std::chrono::steady_clock;
     explicit socket_stream(descriptor socket) : socket_(std::move(socket)) {}
 
-    // Whether the other side sends something before `give_up` (asked several times a second) or within `at_most`.
-    [[nodiscard]] bool wait_for_bytes(std::chrono::milliseconds at_most, const std::function<bool()>& give_up);
+    // Whether the other side sends something within `at_most`, or a tenth of a second after `give_up`.
+    [[nodiscard]] bool wait_for_bytes(std::chrono::milliseconds at_most,
+                                      const std::function<bool()>& give_up);
     // Collects a head, to and with its empty line. Until open_body() nothing beyond is read.
     [[nodiscard]] head_outcome read_head(clock::time_point deadline);
     // From here on bytes after the head are read too: by the deadline, and no more than `limit`.
     void open_body(clock::time_point deadline, std::size_t limit);
 
-    // Up to `size` bytes; 0 at the end of the head, of the body's limit or of the connection; -1 by a failure or
-    // the deadline.
+    // Up to `size` bytes; 0 at the end of the head, of the body's limit or of the connection; -1 by a failure
+    // or the deadline.
     std::ptrdiff_t read(char* to, std::size_t size);
     [[nodiscard]] bool deadline_passed() const { return late_; }
 
@@ -38,8 +40,8 @@ class socket_stream {
     void write(std::string_view bytes) { out_ += bytes; }
     bool flush(clock::time_point deadline);
 
-    // Ends what is sent, and reads for a moment what still comes: a socket closed before would lose the answer on
-    // its way to somebody who is still sending.
+    // Ends what is sent, and reads for a moment what still comes: a socket closed before would lose the
+    // answer on its way to somebody who is still sending.
     void close_gently();
 
     [[nodiscard]] int fd() const { return socket_.get(); }
