@@ -8,11 +8,13 @@
 #include "base/errors.hpp"
 #include "serve/service.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace petnet::app {
@@ -23,9 +25,14 @@ constexpr const char* key_variable = "PETNET_SERVE_KEY";
 struct serve_arguments {
     inference_options options{.model = {}, .batch_size = 16};
     std::string host = "127.0.0.1", config;
-    int port = 8000, max_wait = 5, max_body = 32, timeout = 30;
+    int port = 8000, workers = 0, max_wait = 5, max_body = 32, timeout = 30;
     std::size_t queue = 256, connections = 256;
 };
+
+// Each keeps a copy of the weights, 87 MB in float32.
+constexpr int most_workers = 4;
+
+int available_threads() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
 
 void check(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
     if (value < least || value > most)
@@ -55,6 +62,7 @@ std::string url_of(const std::string& host, int port) {
 
 void run_serve(serve_arguments arguments) {
     check("--port", arguments.port, 0, 65535);
+    check("--workers", arguments.workers, 0, 256);
     check("--max-wait", arguments.max_wait, 0, 10000);
     check("--max-body", arguments.max_body, 1, 1024);
     check("--timeout", arguments.timeout, 1, 3600);
@@ -79,18 +87,31 @@ void run_serve(serve_arguments arguments) {
          .on_answered = [&service](int status) { service.count_answer(status); }});
     watch_stop_signals();
     server.start();
-    const std::unique_ptr<infer::classifier> model =
-        load_classifier(arguments.options, static_cast<std::size_t>(arguments.options.batch_size), false);
-    model->prepare();
-    tell_result("Model     {}: {} classes, {} x {} pixels\nDevice    {}, {}\nServing   {} (Ctrl-C stops)\n",
-                arguments.options.model, model->classes(), model->description().size,
-                model->description().size, model->device(), model->precision(),
-                url_of(arguments.host, server.port()));
-    service.run(*model, [&server] {
-        if (stop_signal() == 0) return false;
-        server.wind_down();
-        return true;
-    });
+    const auto batch = static_cast<std::size_t>(arguments.options.batch_size);
+    const int threads = arguments.options.threads > 0 ? arguments.options.threads : available_threads();
+    const int copies = arguments.workers > 0 ? arguments.workers : std::min(threads, most_workers);
+    arguments.options.threads = std::max(1, threads / copies);
+    service.run(
+        {.load = [&] { return load_classifier(arguments.options, batch, false); },
+         .copies =
+             [&](const infer::classifier& model) {
+                 const bool on_processor = model.device().starts_with("cpu");
+                 return static_cast<std::size_t>(arguments.workers > 0 || on_processor ? copies : 1);
+             },
+         .on_ready =
+             [&](const infer::classifier& model, std::size_t workers) {
+                 tell_result(
+                     "Model     {}: {} classes, {} x {} pixels\nDevice    {}, {}, {} workers\nServing   {} "
+                     "(Ctrl-C stops)\n",
+                     arguments.options.model, model.classes(), model.description().size,
+                     model.description().size, model.device(), model.precision(), workers,
+                     url_of(arguments.host, server.port()));
+             }},
+        [&server] {
+            if (stop_signal() == 0) return false;
+            server.wind_down();
+            return true;
+        });
     server.stop();
 }
 
@@ -106,6 +127,10 @@ void add_serve(CLI::App& program, exit_status& /*status*/) {
     };
     add("--host", arguments->host, "address to listen on; 0.0.0.0: every one of this machine");
     add("--port", arguments->port, "0: one that is free, which the output then names");
+    add("--workers", arguments->workers,
+        "copies of the network that work side by side, each on its share of --threads; 0: up to 4 on a "
+        "processor, else 1")
+        ->group("Machine");
     add("--max-wait", arguments->max_wait,
         "milliseconds that a photograph waits for others to go through the network with it");
     add("--queue", arguments->queue,

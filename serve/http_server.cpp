@@ -325,6 +325,9 @@ class listener final : public httplib::Server {
         });
     }
 
+    // cpp-httplib lets five connections wait to be accepted; when more come at once, some would be reset.
+    void lengthen_backlog() { ::listen(svr_sock_, SOMAXCONN); }
+
   private:
     bool process_and_close_socket(socket_t socket) override {
         threads_.take(descriptor(socket));
@@ -353,7 +356,10 @@ http_server::http_server(const std::string& host, int port, const http_limits& l
     state_->port = port == 0                            ? listening.bind_to_any_port(host)
                    : listening.bind_to_port(host, port) ? port
                                                         : -1;
-    if (state_->port > 0) return;
+    if (state_->port > 0) {
+        listening.lengthen_backlog();
+        return;
+    }
     const int reason = errno; // of bind, where it came to that
     const std::string place = host + ", port " + std::to_string(port);
     if (reason == EADDRINUSE)

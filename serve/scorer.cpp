@@ -51,7 +51,9 @@ std::optional<scorer::admission> scorer::admit() {
 
 int scorer::seconds_until_room() const {
     const std::lock_guard lock(mutex_);
-    return std::max(1, static_cast<int>(std::ceil(seconds_per_photograph_ * static_cast<double>(admitted_))));
+    const double rate = static_cast<double>(std::max<std::size_t>(networks_, 1));
+    return std::max(
+        1, static_cast<int>(std::ceil(seconds_per_photograph_ * static_cast<double>(admitted_) / rate)));
 }
 
 std::size_t scorer::admitted() const {
@@ -84,8 +86,17 @@ void scorer::run(infer::classifier& model, const std::function<bool()>& stop_req
         limits_.decoders > 0 ? limits_.decoders : std::max(1U, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < threads; ++i)
         decoders.emplace_back([this, &model](const std::stop_token& stop) { decode(model, stop); });
+    help(model, stop_requested);
+}
+
+void scorer::help(infer::classifier& model, const std::function<bool()>& stop_requested) {
+    {
+        const std::lock_guard lock(mutex_);
+        ++networks_;
+    }
+    std::vector<std::uint8_t> squares; // kept from batch to batch
     while (!stop_requested() || admitted() > 0)
-        if (std::vector<job> batch = next_batch(); !batch.empty()) classify(model, std::move(batch));
+        if (std::vector<job> batch = next_batch(); !batch.empty()) classify(model, std::move(batch), squares);
 }
 
 void scorer::decode(const infer::classifier& model, const std::stop_token& stop) {
@@ -131,26 +142,28 @@ std::vector<scorer::job> scorer::next_batch() {
     std::unique_lock lock(mutex_);
     if (!ready_changed_.wait_for(lock, a_while, [this] { return !ready_.empty(); })) return {};
     ready_changed_.wait_until(lock, ready_.front().ready + limits_.wait, [this] {
-        return ready_.size() >= limits_.batch || admitted_ <= ready_.size();
+        return ready_.empty() || ready_.size() >= limits_.batch || admitted_ <= ready_.size() + in_network_;
     });
+    if (ready_.empty()) return {}; // another network took them all
     std::vector<job> batch;
     for (std::size_t left = worthwhile(ready_.size(), limits_.batch); left > 0; --left) {
         batch.push_back(std::move(ready_.front()));
         ready_.pop_front();
     }
+    in_network_ += batch.size();
     return batch;
 }
 
-void scorer::classify(infer::classifier& model, std::vector<job> batch) {
+void scorer::classify(infer::classifier& model, std::vector<job> batch, std::vector<std::uint8_t>& squares) {
     const clock::time_point start = clock::now();
     const std::size_t bytes = model.square_bytes();
-    squares_.resize(batch.size() * bytes);
+    squares.resize(batch.size() * bytes);
     for (std::size_t i = 0; i < batch.size(); ++i)
-        std::ranges::copy(batch[i].square, squares_.begin() + static_cast<std::ptrdiff_t>(i * bytes));
+        std::ranges::copy(batch[i].square, squares.begin() + static_cast<std::ptrdiff_t>(i * bytes));
     std::vector<float> logits;
     std::string problem;
     try {
-        logits = model.classify(squares_);
+        logits = model.classify(squares);
     } catch (const std::exception& e) { // the device, or its memory
         problem = e.what();
     }
@@ -158,6 +171,7 @@ void scorer::classify(infer::classifier& model, std::vector<job> batch) {
     counts_.count_batch(batch.size(), seconds);
 
     const std::lock_guard lock(mutex_);
+    in_network_ -= batch.size();
     const double each = seconds / static_cast<double>(batch.size());
     seconds_per_photograph_ =
         seconds_per_photograph_ == 0 ? each : 0.8 * seconds_per_photograph_ + 0.2 * each;

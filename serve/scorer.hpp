@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From photographs of many senders at once to logits: a bounded queue, a few threads that decode, and one
-// network that takes what is ready in batches.
+// From photographs of many senders at once to logits: a bounded queue, a few threads that decode, and
+// copies of the network that take what is ready in batches.
 #pragma once
 
 #include "infer/classifier.hpp"
@@ -71,9 +71,11 @@ class scorer {
     // The answers for `photos`, which use up the places, one each; waits for them. Only while run() runs.
     [[nodiscard]] std::vector<photo_answer> score(std::span<const sent_photo> photos, admission places);
 
-    // Decodes and classifies what comes, on threads of its own and on the caller's, until `stop_requested`
+    // Decodes what comes, on threads of its own, and classifies it on the caller's, until `stop_requested`
     // and all that was admitted has left; asks a few times a second.
     void run(infer::classifier& model, const std::function<bool()>& stop_requested);
+    // Classifies with another copy of the network beside run(), until the same.
+    void help(infer::classifier& model, const std::function<bool()>& stop_requested);
 
     [[nodiscard]] std::size_t admitted() const;
     [[nodiscard]] const scorer_limits& limits() const { return limits_; }
@@ -95,7 +97,7 @@ class scorer {
 
     void decode(const infer::classifier& model, const std::stop_token& stop);
     [[nodiscard]] std::vector<job> next_batch();
-    void classify(infer::classifier& model, std::vector<job> batch);
+    void classify(infer::classifier& model, std::vector<job> batch, std::vector<std::uint8_t>& squares);
     void finish(job& done);
 
     scorer_limits limits_;
@@ -105,8 +107,9 @@ class scorer {
     std::condition_variable ready_changed_;
     std::deque<job> to_decode_, ready_;
     std::size_t admitted_ = 0;
-    double seconds_per_photograph_ = 0; // of the last batches
-    std::vector<std::uint8_t> squares_; // of a batch, kept for the next
+    std::size_t in_network_ = 0;        // of those admitted
+    std::size_t networks_ = 0;          // that work
+    double seconds_per_photograph_ = 0; // of the last batches, of one network
 };
 
 } // namespace petnet::serve

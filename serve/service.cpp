@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <future>
+#include <latch>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -44,13 +46,39 @@ service::service(service_options options)
     options_.key.clear();
 }
 
-void service::run(infer::classifier& model, const std::function<bool()>& stop_requested) {
-    classes_ = model.description().classes;
-    ready_ = true;
-    scorer_.run(model, [this, &stop_requested] {
-        if (stop_requested()) ready_ = false;
-        return !ready_;
-    });
+void service::run(const networks& use, const std::function<bool()>& stop_requested) {
+    // A network stays on the thread that made it, for whose number of OpenMP threads its plans are made.
+    const std::unique_ptr<infer::classifier> first = use.load();
+    first->prepare();
+    classes_ = first->description().classes;
+    const std::size_t copies = use.copies(*first);
+    const auto stopped = [this, &stop_requested] {
+        if (stage_ == stage::serving && stop_requested()) stage_ = stage::over;
+        return stage_ == stage::over;
+    };
+    std::latch loaded(static_cast<std::ptrdiff_t>(copies - 1));
+    std::vector<std::future<void>> others;
+    for (std::size_t i = 1; i < copies; ++i)
+        others.push_back(std::async(std::launch::async, [&] {
+            std::unique_ptr<infer::classifier> copy;
+            try {
+                copy = use.load();
+                copy->prepare();
+            } catch (...) {
+                stage_ = stage::over;
+                loaded.count_down();
+                throw;
+            }
+            loaded.count_down();
+            scorer_.help(*copy, stopped);
+        }));
+    loaded.wait();
+    if (stage_ != stage::over) {
+        stage_ = stage::serving;
+        use.on_ready(*first, copies);
+        scorer_.run(*first, stopped);
+    }
+    for (std::future<void>& other : others) other.get();
 }
 
 http_answer service::answer(http_request& request) {
@@ -58,8 +86,9 @@ http_answer service::answer(http_request& request) {
     const bool reads = request.method() == "GET" || request.method() == "HEAD";
     if (path == "/livez" && reads) return {.type = "text/plain", .body = "alive\n"};
     if (path == "/readyz" && reads)
-        return ready_ ? http_answer{.type = "text/plain", .body = "ready\n"}
-                      : http_answer{.status = 503, .type = "text/plain", .body = "not ready\n"};
+        return stage_ == stage::serving
+                   ? http_answer{.type = "text/plain", .body = "ready\n"}
+                   : http_answer{.status = 503, .type = "text/plain", .body = "not ready\n"};
     if (!key_.admits(request.header("Authorization"))) {
         http_answer answer = refused(401, "a key is needed: Authorization: Bearer KEY");
         // Basic is for browsers, which ask for a name and a password then.
@@ -99,7 +128,7 @@ http_answer service::busy() const {
 }
 
 http_answer service::score(http_request& request) {
-    if (!ready_) {
+    if (stage_ != stage::serving) {
         http_answer answer = refused(503, "not ready");
         answer.headers = {{"Retry-After", "1"}};
         return answer;

@@ -9,7 +9,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,9 +44,15 @@ class service {
     [[nodiscard]] http_answer answer(http_request& request);
     void count_answer(int status) { counts_.count_answer(status); }
 
-    // Answers photographs on the caller's thread until `stop_requested`, and those that wait then. `model`
-    // has its plans prepared.
-    void run(infer::classifier& model, const std::function<bool()>& stop_requested);
+    struct networks {
+        std::function<std::unique_ptr<infer::classifier>()> load;    // on any thread
+        std::function<std::size_t(const infer::classifier&)> copies; // in all; asked when the first is there
+        std::function<void(const infer::classifier&, std::size_t copies)> on_ready;
+    };
+    // Loads the network on the caller's thread and its copies on threads of their own; calls on_ready;
+    // answers photographs until `stop_requested` (any thread asks), and those that wait then. Throws what
+    // `load` throws.
+    void run(const networks& use, const std::function<bool()>& stop_requested);
 
   private:
     [[nodiscard]] http_answer score(http_request& request);
@@ -57,8 +65,9 @@ class service {
     metrics counts_;
     scorer scorer_;
     std::atomic<std::size_t> bytes_held_ = 0; // bodies in memory
-    std::atomic<bool> ready_ = false;
-    std::vector<std::string> classes_; // once ready_
+    enum class stage : std::uint8_t { loading, serving, over };
+    std::atomic<stage> stage_ = stage::loading;
+    std::vector<std::string> classes_; // once serving
 };
 
 } // namespace petnet::serve
