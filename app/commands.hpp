@@ -15,6 +15,7 @@ void add_train(CLI::App& program, exit_status& status);
 void add_predict(CLI::App& program, exit_status& status);
 void add_evaluate(CLI::App& program, exit_status& status);
 void add_export(CLI::App& program, exit_status& status);
+void add_serve(CLI::App& program, exit_status& status);
 void add_lr_find(CLI::App& program, exit_status& status);
 void add_data(CLI::App& program, exit_status& status);
 void add_inspect(CLI::App& program, exit_status& status);

@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
     app::add_predict(program, status);
     app::add_evaluate(program, status);
     app::add_export(program, status);
+    app::add_serve(program, status);
     app::add_lr_find(program, status);
     app::add_data(program, status);
     app::add_inspect(program, status);

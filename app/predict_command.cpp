@@ -7,6 +7,7 @@
 #include "app/progress_bar.hpp"
 #include "app/stop_signal.hpp"
 #include "base/errors.hpp"
+#include "infer/answer_json.hpp"
 #include "infer/photo_answers.hpp"
 #include "infer/probabilities.hpp"
 
@@ -14,7 +15,6 @@
 #include <fmt/format.h>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -34,12 +34,7 @@ constexpr auto replace = nlohmann::json::error_handler_t::replace;
 
 std::string json_line(const std::string& file, const std::vector<std::string>& classes,
                       std::span<const float> logits) {
-    const std::vector<double> p = infer::probabilities_of(logits);
-    const std::size_t label = infer::label_of(logits);
-    nlohmann::ordered_json line{{"file", file}, {"label", classes[label]}, {"probability", p[label]}};
-    for (std::size_t c = 0; c < p.size(); ++c) line["probabilities"][classes[c]] = p[c];
-    line["logits"] = std::vector<float>(logits.begin(), logits.end());
-    return line.dump(-1, ' ', false, replace);
+    return infer::answer_json(file, classes, logits).dump(-1, ' ', false, replace);
 }
 
 // "cat 0.9731", or with more than two classes the three likeliest.

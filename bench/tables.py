@@ -9,6 +9,7 @@ In a document, what stands between these lines is written anew (FILE: in bench/r
   <!-- accuracy FILE -->      bench/peers/accuracy.py's table
   <!-- train_step FILE -->    bench/peers/train_step.py's
   <!-- loader FILE -->        bench/peers/loader.py's
+  <!-- serve FILE -->         bench/peers/serve.py's
   <!-- operations FILE -->    petnet-bench's operations, summed up by kind, and its steps
   <!-- roofline FILE -->      a picture of petnet-bench's operations, written beside the document
   <!-- peers FILE -->         bench/peers/compare's table and chart
@@ -30,6 +31,7 @@ sys.path[:0] = [str(here), str(here / "peers")]
 import accuracy  # noqa: E402  (found by the line above)
 import loader  # noqa: E402
 import roofline  # noqa: E402
+import serve  # noqa: E402
 import train_step  # noqa: E402
 
 
@@ -42,7 +44,7 @@ def load_script(path):
 
 
 compare = load_script(here / "peers/compare")
-BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|operations|roofline|peers) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|serve|operations|roofline|peers) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def operations_table(result):
@@ -86,7 +88,7 @@ def generated(kind, name, document):
     if kind == "peers":
         picture = document.parent / (pathlib.Path(name).stem + ".svg")
         return f"{compare.table(result)}\n\n![petnet beside other software]({picture.name})", {picture: compare.chart(result)}
-    tables = {"accuracy": accuracy.table, "train_step": train_step.table, "loader": loader.table,
+    tables = {"accuracy": accuracy.table, "train_step": train_step.table, "loader": loader.table, "serve": serve.table,
               "operations": operations_table}
     return tables[kind](result), {}
 

@@ -72,3 +72,9 @@ find_package(MPI COMPONENTS C)
 if(NOT MPI_C_FOUND)
   petnet_disabled("several processes by mpirun" "MPI was not found (Debian: libopenmpi-dev)")
 endif()
+
+# `petnet serve`: serve/http_server.cpp builds on the server of cpp-httplib, of which Debian has the compiled library.
+pkg_check_modules(HTTPLIB IMPORTED_TARGET cpp-httplib>=0.11)
+if(NOT HTTPLIB_FOUND)
+  petnet_disabled("serving" "cpp-httplib 0.11 or later was not found (Debian: libcpp-httplib-dev)")
+endif()

@@ -105,6 +105,13 @@ void classifier::make_square(std::span<const std::byte> photograph, std::string_
     data::cut_square(half, 0.5, square);
 }
 
+void classifier::prepare() {
+    for (std::int64_t rows = 1;; rows = std::min(2 * rows, batch_size_)) {
+        (void)classify(std::vector<std::uint8_t>(static_cast<std::size_t>(rows) * square_bytes()));
+        if (rows == batch_size_) return;
+    }
+}
+
 std::vector<float> classifier::classify(std::span<const std::uint8_t> squares) {
     return classify(squares, {});
 }

@@ -63,6 +63,9 @@ class classifier {
     void make_square(std::span<const std::byte> photograph, std::string_view display_name,
                      std::span<std::uint8_t> square) const;
 
+    // Prepares all plans without transforms and runs each once, for which else the first calls would wait.
+    void prepare();
+
     // The logits f32 (photographs, classes) of squares u8 (photographs, photo_size, photo_size, 3), one or
     // more, row-major. They go through the network in runs of batch_size; a last run that is smaller takes
     // the smallest plan that holds it (1, 2, 4, ... photographs), whose first use prepares it. Which plan a

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """commands_test.py PROGRAM: petnet takes the commands of the jobs in azureml/ and of azureml/v1, with their settings
-file. They are run on a folder that does not exist: exit 3, where a wrong option would be 2."""
+file, and the settings of the deployment. They are run on a folder that does not exist: exit 3, where a wrong option would
+be 2."""
 import ast
 import glob
 import os
@@ -38,3 +39,15 @@ for path, command in commands.items():
     if result.returncode != 3 or "/no/such/folder" not in result.stderr:
         sys.exit(f"{path}: {' '.join(command)}: exit {result.returncode}: {result.stderr}")
     print(os.path.relpath(path, ROOT) + ": " + " ".join(command[1:]))
+
+# The deployment's settings reach `petnet serve` by the environment: a wrong value would be exit 2.
+with open(os.path.join(AZUREML, "deployment.yml")) as file:
+    settings = dict(re.findall(r'^  (PETNET_\w+): "?(.*?)"?$', file.read(), re.MULTILINE))
+options = subprocess.run([sys.argv[1], "serve", "--help"], capture_output=True, text=True).stdout
+for name in settings:
+    assert name in options, (name, "is no option of petnet serve")
+result = subprocess.run([sys.argv[1], "serve"], capture_output=True, text=True,
+                        env=dict(os.environ, AZUREML_MODEL_DIR="/no/such/folder", **settings))
+if result.returncode != 3 or "/no/such/folder" not in result.stderr:
+    sys.exit(f"deployment.yml: exit {result.returncode}: {result.stderr}")
+print("azureml/deployment.yml: " + ", ".join(settings))

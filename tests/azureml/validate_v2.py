@@ -14,7 +14,8 @@ import yaml
 from azure.ai.ml._utils._asset_utils import get_ignore_file, traverse_directory
 
 LOAD = {"amlCompute": ml.load_compute, "commandJob": ml.load_job, "data": ml.load_data,
-        "environment": ml.load_environment, "model": ml.load_model,
+        "environment": ml.load_environment, "managedOnlineDeployment": ml.load_online_deployment,
+        "managedOnlineEndpoint": ml.load_online_endpoint, "model": ml.load_model,
         "workspaceConnection": ml.load_workspace_connection}
 
 # File, what it says, what would be wrong.
@@ -30,6 +31,10 @@ MISTAKES = [
     ("environment.yml", "image: ", "picture: "),
     ("connection-password.yml", "username_password", "password"),
     ("model.yml", "custom_model", "own_model"),
+    ("endpoint.yml", "auth_mode: key", "auth_mode: keys"),
+    ("deployment.yml", "scoring_route", "score_route"),
+    ("deployment.yml", "max_concurrent_requests_per_instance: 64", "max_concurrent_requests_per_instance: many"),
+    ("deployment.yml", "failure_threshold", "failures"),
 ]
 
 
@@ -45,6 +50,14 @@ def check(path):
     elif kind == "environment":
         entity.validate()
         entity._to_rest_object()
+    elif kind == "managedOnlineDeployment":
+        entity._validate()
+        routes = entity.environment.inference_config
+        for name in ("livenessRoute", "readinessRoute", "scoringRoute"):
+            # azure-ai-ml takes any words here; an image of one's own needs all three.
+            assert set(routes[name]) == {"path", "port"}, (path, name)
+    elif kind == "managedOnlineEndpoint":
+        entity._to_rest_online_endpoint("a place")
     else:
         entity._to_rest_object()
     return kind
