@@ -59,7 +59,7 @@ std::string bold(std::string_view text) { return "\\fB" + roff(text) + "\\fR"; }
 // "--size INT=224", or only "IMAGE..." where no dash stands before it
 std::string synopsis(const CLI::Option& option) {
     if (!option.nonpositional()) return roff(option.get_option_text());
-    const std::string name = bold(option.get_name(false, true));
+    std::string name = bold(option.get_name(false, true));
     if (!option.get_option_text().empty()) return name + " " + roff(option.get_option_text());
     if (option.get_items_expected_max() == 0) return name; // a flag
     const std::string& standard = option.get_default_str();

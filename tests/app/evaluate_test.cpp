@@ -8,6 +8,21 @@ namespace {
 
 class evaluate : public work_folder {};
 
+// Precision and recall of two classes; null where there is no such number.
+void expect_quality_of_confusion(const nlohmann::json& found) {
+    const auto count = [&](std::size_t truth, std::size_t answer) {
+        return found.at("confusion").at(truth).at(answer).get<double>();
+    };
+    for (std::size_t c = 0; c < 2; ++c) {
+        const auto ratio = [&](double whole) {
+            return whole > 0 ? nlohmann::json(count(c, c) / whole) : nlohmann::json();
+        };
+        const nlohmann::json& of_class = found.at("classes").at(c);
+        EXPECT_EQ(of_class.at("precision"), ratio(count(0, c) + count(1, c)));
+        EXPECT_EQ(of_class.at("recall"), ratio(count(c, 0) + count(c, 1)));
+    }
+}
+
 TEST_F(evaluate, finds_what_the_training_found) {
     const std::string data = photographs("d");
     const outcome made = run(training(data, "o", {"--epochs", "0", "--quiet"}));
@@ -35,6 +50,8 @@ TEST_F(evaluate, finds_what_the_training_found) {
             wrong += truth != answer ? count : 0;
         }
     EXPECT_EQ(all, 4);
+    EXPECT_GE(found.at("images_per_second"), 4 / result.seconds) << "the program's own start counted";
+    expect_quality_of_confusion(found);
     EXPECT_DOUBLE_EQ(wrong / 4.0, found.at("error_rate"));
 
     arguments reporting = words;
@@ -53,6 +70,7 @@ TEST_F(evaluate, finds_what_the_training_found) {
     EXPECT_EQ(bad.code, 3);
     EXPECT_NE(bad.err.find("bad_1.jpg"), std::string::npos) << bad.err;
     EXPECT_EQ(nlohmann::json::parse(bad.out).at("photographs"), 20) << "the others were not evaluated";
+    expect_quality_of_confusion(nlohmann::json::parse(bad.out));
     EXPECT_TRUE(refused(run({"evaluate", "--model", at("o")}), 2, {"--data"}));
 }
 

@@ -20,7 +20,22 @@ TEST_F(exporting, writes_what_petnet_reads_again) {
                   half = run({"predict", "--model", at("half"), data});
     EXPECT_EQ(half.code, 0) << half.err;
     EXPECT_EQ(lines_of(half.out).size(), lines_of(whole.out).size());
-    EXPECT_NE(run({"inspect", at("t.pth")}).out.find("10 of 10 of petnet's head"), std::string::npos);
+    const std::string state = run({"inspect", at("t.pth")}).out;
+    EXPECT_NE(state.find("10 of 10 of petnet's head"), std::string::npos);
+    EXPECT_NE(state.find("0.4.0.conv1.weight"), std::string::npos) << "not fastai's names";
+    ASSERT_EQ(run({"export", "--model", at("o"), "--torch", at("v.pth")}).code, 0);
+    EXPECT_NE(run({"inspect", at("v.pth")}).out.find("layer1.0.conv1.weight"), std::string::npos);
+
+    // What the graph takes: by the name of its input.
+    if (const outcome tensor = run({"export", "--model", at("o"), "--onnx", at("t.onnx")});
+        tensor.code != 4) {
+        ASSERT_EQ(tensor.code, 0) << tensor.err;
+        ASSERT_EQ(run({"export", "--model", at("o"), "--onnx", at("p.onnx"), "--preprocess"}).code, 0);
+        EXPECT_EQ(content_of(folder() / "t.onnx").find("pixels"), std::string::npos);
+        EXPECT_NE(content_of(folder() / "p.onnx").find("pixels"), std::string::npos);
+    } else {
+        EXPECT_NE(tensor.err.find("built without ONNX"), std::string::npos) << tensor.err;
+    }
 
     const auto refuses = [&](const arguments& more, const std::string& part) {
         arguments words{"export", "--model", at("o")};

@@ -66,7 +66,40 @@ TEST_F(output, a_report_and_a_picture_of_the_loss) {
     for (const char* part : {"Learning rates", "error rate, ", " of 4", "Confusion matrix", "Top losses",
                              "data:image/jpeg;base64,", "batch_size", "Environment"})
         EXPECT_NE(report.find(part), std::string::npos) << part;
-    EXPECT_TRUE(content_of(folder() / "o" / "training.svg").starts_with("<svg "));
+
+    // The lines of the picture are those of the log: the steps give the scale for the two points of the
+    // epoch.
+    const std::string picture = content_of(folder() / "o" / "training.svg");
+    EXPECT_TRUE(picture.starts_with("<svg "));
+    const auto heights = [&](const std::string& style) {
+        std::vector<double> found;
+        std::smatch path;
+        if (!std::regex_search(picture, path, std::regex("class=\"line " + style + "\" d=\"(M[^h\"]*)\"")))
+            return found;
+        const std::string points = path[1];
+        const std::regex point("[ML][0-9.]+ ([0-9.]+)");
+        for (std::sregex_iterator i(points.begin(), points.end(), point), end; i != end; ++i)
+            found.push_back(std::stod((*i)[1]));
+        return found;
+    };
+    const std::vector<nlohmann::json> log = metrics_of("o"); // four steps, one epoch
+    const std::vector<double> steps = heights("faint"), smoothed = heights("line0"),
+                              validation = heights("line1");
+    ASSERT_EQ(steps.size(), 4U);
+    ASSERT_EQ(smoothed.size(), 1U);
+    ASSERT_EQ(validation.size(), 1U);
+    const auto loss = [&](std::size_t step) { return log[step].at("loss").get<double>(); };
+    std::size_t least = 0, most = 0;
+    for (std::size_t i = 1; i < 4; ++i) {
+        if (loss(i) < loss(least)) least = i;
+        if (loss(i) > loss(most)) most = i;
+    }
+    const double scale = (steps[most] - steps[least]) / (loss(most) - loss(least));
+    const auto height = [&](const char* name) {
+        return steps[least] + scale * (log.back().at(name).get<double>() - loss(least));
+    };
+    EXPECT_NEAR(smoothed[0], height("train_loss"), 0.5); // coordinates are rounded to a tenth
+    EXPECT_NEAR(validation[0], height("valid_loss"), 0.5);
 }
 
 TEST_F(output, metrics) {

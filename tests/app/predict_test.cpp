@@ -2,7 +2,10 @@
 // petnet predict: answers for scripts and people, and what cannot be read.
 #include "tests/app/folders.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 
 using namespace petnet::testing;
 
@@ -58,6 +61,34 @@ TEST_F(predict, answers_for_all_that_is_named) {
     EXPECT_TRUE(plain.out.starts_with(first + ": " + label + " 0.")) << plain.out;
     EXPECT_EQ(lines_of(plain.out).size(), 1U);
     EXPECT_EQ(plain.err, "");
+}
+
+// Of two classes the likelier, of more the three likeliest, in their order.
+TEST_F(predict, plain_lines_say_what_json_says) {
+    for (const auto& [labels, shown] : {std::pair("cat-dog", 1), std::pair("breed", 3)}) {
+        fs::remove_all(at("d"));
+        const std::string model = trained({"--labels", labels});
+        const std::vector<std::string> lines = lines_of(run({"predict", "--model", model, at("d")}).out);
+        const std::vector<nlohmann::json> answers =
+            objects(run({"predict", "--model", model, "--json", at("d")}));
+        ASSERT_EQ(lines.size(), 20U);
+        ASSERT_EQ(answers.size(), lines.size());
+        for (std::size_t i = 0; i < lines.size(); ++i) {
+            std::vector<std::pair<double, std::string>> likely;
+            for (const auto& [name, p] : answers[i].at("probabilities").items())
+                likely.emplace_back(-p.get<double>(), name);
+            std::ranges::sort(likely);
+            std::string expected = answers[i].at("file").get<std::string>() + ":";
+            for (int rank = 0; rank < shown; ++rank) {
+                const auto& [negative, name] = likely[static_cast<std::size_t>(rank)];
+                std::array<char, 16> number{};
+                std::snprintf(number.data(), number.size(), " %.4f", -negative);
+                expected += (rank == 0 ? " " : ", ") + name + number.data();
+            }
+            EXPECT_EQ(lines[i], expected);
+            EXPECT_EQ(answers[i].at("label"), likely.front().second);
+        }
+    }
 }
 
 TEST_F(predict, augmented_at_test_time) {

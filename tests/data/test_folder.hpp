@@ -11,9 +11,11 @@
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace petnet::test {
@@ -78,6 +80,17 @@ inline std::string noise_bmp(random_key key, std::size_t width, std::size_t heig
     for (std::size_t i = 54; i < bytes.size(); ++i)
         bytes[i] = static_cast<char>(static_cast<unsigned char>(255 * key.uniform(i)));
     return bytes;
+}
+
+// Photographs of noise by taking turns of these widths and heights; by their names every third is a cat, the
+// others are dogs.
+inline void write_cats_and_dogs(const temporary_folder& folder, std::size_t count,
+                                std::span<const std::pair<std::size_t, std::size_t>> sides) {
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto [width, height] = sides[i % sides.size()];
+        folder.write((i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp",
+                     noise_bmp(random_key(i), width, height));
+    }
 }
 
 // Runs `call`, which is to throw `error_type`, and returns its message.

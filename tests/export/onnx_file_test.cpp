@@ -62,14 +62,17 @@ TEST_F(onnx_file, is_whole_and_has_the_shapes_it_says) {
 }
 
 TEST_F(onnx_file, computes_what_petnet_computes) {
-    petnet::testing::write_made_up_model(at("m"), petnet::testing::description_of_32(66)); // sampled, too
+    model::model_description description = petnet::testing::description_of_32();
+    description.size = 40;       // whose features are 2x2, so that their maximum is not their mean
+    description.photo_size = 82; // sampled down
+    petnet::testing::write_made_up_model(at("m"), description);
     exporting::write_onnx(exporting::read_model(at("m")), exporting::onnx_input::pixels, at("m.onnx"));
     infer::classifier model(at("m"), {.batch_size = 2});
     std::vector<std::uint8_t> squares(2 * model.square_bytes());
     for (std::size_t i = 0; i < squares.size(); ++i)
         squares[i] = static_cast<std::uint8_t>(random_key(3).bits(i));
     const petnet::testing::onnx_value logits = petnet::testing::run_onnx(
-        read(at("m.onnx")).graph(), {{2, 66, 66, 3}, {squares.begin(), squares.end()}});
+        read(at("m.onnx")).graph(), {{2, 82, 82, 3}, {squares.begin(), squares.end()}});
     EXPECT_EQ(logits.dims, (std::vector<std::int64_t>{2, 3}));
     const std::vector<float> expected = model.classify(squares);
     const float largest =
@@ -89,6 +92,9 @@ TEST_F(onnx_file, in_an_mlflow_folder) {
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     EXPECT_THAT(text, ::testing::HasSubstr(R"({\"dtype\":\"float32\",\"shape\":[-1,3,32,32]})"));
     EXPECT_THAT(text, ::testing::HasSubstr("loader_module: mlflow.onnx"));
+    EXPECT_THAT(text,
+                ::testing::HasSubstr("model_uuid: " +
+                                     sha256(read_file(at("folder") / "model.onnx", 1 << 30)).substr(0, 32)));
     EXPECT_THROW(exporting::write_mlflow(model, exporting::onnx_input::tensor, at("folder")), input_error);
     EXPECT_THROW(exporting::write_mlflow(model, exporting::onnx_input::tensor, at("m") / "no" / "folder"),
                  environment_error);

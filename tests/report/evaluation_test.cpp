@@ -48,6 +48,17 @@ TEST(evaluation, calibration_is_by_bins_of_equal_width) {
     EXPECT_EQ(evaluate({"a", "b"}, sure).bins[14].photographs, 1) << "1 belongs to the last bin";
 }
 
+TEST(evaluation, precision_is_of_the_answers_and_recall_of_the_photographs) {
+    const std::vector<answered_photo> photos{photo(0, {0.9, 0.1}), photo(1, {0.8, 0.2}), photo(1, {0.7, 0.3}),
+                                             photo(1, {0.4, 0.6})};
+    const evaluation e = evaluate({"a", "b"}, photos);
+    EXPECT_DOUBLE_EQ(e.of_class[0].precision(), 1 / 3.0);
+    EXPECT_DOUBLE_EQ(e.of_class[0].recall(), 1);
+    EXPECT_DOUBLE_EQ(e.of_class[1].precision(), 1);
+    EXPECT_DOUBLE_EQ(e.of_class[1].recall(), 1 / 3.0);
+    EXPECT_EQ(e.confusion, (std::vector<std::int64_t>{1, 0, 2, 1})) << "rows are what a photograph shows";
+}
+
 TEST(evaluation, top5_and_confused_pairs) {
     std::vector<answered_photo> photos;
     const std::vector<std::string> classes{"a", "b", "c", "d", "e", "f", "g"};

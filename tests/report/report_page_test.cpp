@@ -61,7 +61,8 @@ TEST(report_page, is_whole_and_escaped_and_stands_alone) {
     EXPECT_EQ(html.find("url("), std::string::npos);
     EXPECT_EQ(html.find("@import"), std::string::npos);
     for (const char* part :
-         {"Confusion matrix", "Confused most", "Top losses", "Calibration", "data:image/jpeg;base64,/9j/",
+         {"content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"", "Confusion matrix",
+          "Confused most", "Top losses", "Calibration", "data:image/jpeg;base64,/9j/",
           "0.5000</b>error rate, 2 of 4", "class=\"missing\""})
         EXPECT_NE(html.find(part), std::string::npos) << part;
     const auto count = [&](const std::string& part) {

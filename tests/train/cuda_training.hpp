@@ -33,11 +33,7 @@ class cuda_training : public ::testing::Test {
         // one.
         constexpr std::array<std::pair<std::size_t, std::size_t>, 6> sides{
             {{36, 28}, {28, 41}, {60, 28}, {24, 24}, {40, 53}, {16, 20}}};
-        for (std::size_t i = 0; i < photographs; ++i) {
-            const auto [width, height] = sides[i % sides.size()];
-            folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp",
-                          test::noise_bmp(random_key(i), width, height));
-        }
+        test::write_cats_and_dogs(folder_, photographs, sides);
         cut_to(static_cast<std::size_t>(size));
         labels_ = data::label_photos(photos_->folder(), data::label_rule::parse("cat-dog")).of_photo;
         split_ = data::random_split(photographs, 0.2, seed); // 5 validate: 3 and 2; 21 train

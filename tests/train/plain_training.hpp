@@ -11,6 +11,7 @@
 #include "train/training_setup.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <gtest/gtest.h>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace petnet::testing {
@@ -35,12 +37,9 @@ class plain_training : public ::testing::Test {
     static constexpr std::uint64_t seed = 5;
 
     plain_training() : network_(model::make_resnet({.classes = 2})) {
-        for (std::size_t i = 0; i < photographs; ++i) {
-            const std::size_t width =
-                i % 2 == 0 ? 48 : 40; // free axis: cuts are drawn; 4 divides it, as a row must
-            folder_.write(std::string(i % 3 == 0 ? "C" : "d") + std::to_string(i) + ".bmp",
-                          test::noise_bmp(random_key(i).child("pixels"), width, 32));
-        }
+        constexpr std::array<std::pair<std::size_t, std::size_t>, 2> sides{
+            {{48, 32}, {40, 32}}}; // cuts are drawn
+        test::write_cats_and_dogs(folder_, photographs, sides);
         cut_to(size);
         labels_ = data::label_photos(photos_->folder(), data::label_rule::parse("cat-dog")).of_photo;
         split_ = data::random_split(photographs, 0.2, seed); // 2 validate, 11 train in 3 batches
