@@ -163,6 +163,15 @@ run_result follow(const participant& self) {
     return {.finished = finished, .leads = false};
 }
 
+// Who wrote everything is done, whoever is gone meanwhile; to the others that one is what counts.
+void leave(ranks::communicator& group) {
+    try {
+        group.leave();
+    } catch (const environment_error&) {
+        if (!group.leads()) throw;
+    }
+}
+
 run_result train_together(const train_options& options, run_observer& listener, const run_requests& requests,
                           const ranks::launch& launched, std::chrono::steady_clock::time_point start) {
     ranks::choose_gpu(launched);
@@ -176,7 +185,7 @@ run_result train_together(const train_options& options, run_observer& listener, 
     try {
         run_result result = group->leads() ? lead({options, listener, requests, place, start})
                                            : follow({options, quiet, requests, place, start});
-        group->leave();
+        leave(*group);
         return result;
     } catch (const std::exception& problem) {
         group->fail(problem.what());
