@@ -59,7 +59,7 @@ class form_reader {
         form_part read;
         // The line end of the delimiter is the beginning of the empty line, where there are no headers.
         const std::size_t end = rest_.find("\r\n\r\n");
-        if (end == std::string_view::npos || end > largest_head) cut_short();
+        if (end > largest_head) cut_short(); // or there is none
         std::string_view head = rest_.substr(0, end);
         rest_.remove_prefix(end + 4);
         while (!head.empty()) {

@@ -144,7 +144,7 @@ class hostility {
         "GET / HTTP/1.1\r\nA: " + std::string(30000, 'h') + "\r\n\r\n",
         "GET / HTTP/1.1\r\n: :\r\n :\r\nno colon\r\n\r\n",
         "GET / HTTP/1.1\r\nRange: bytes=0-0,0-0,0-0,x\r\n\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS to a port without",
+        "\x16\x03\x01\x02 TLS to a port without",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "POST /score HTTP/1.1\r\nContent-Type: multipart/form-data\r\nContent-Length: 2\r\n\r\n--",
         "POST /score HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\nx",
