@@ -26,7 +26,8 @@ class resume : public work_folder {
         const auto sent = std::chrono::steady_clock::now();
         running.signal(signal);
         outcome result = running.end();
-        EXPECT_LT(std::chrono::steady_clock::now() - sent, std::chrono::seconds(sanitized() ? 60 : 5));
+        // The promise of docs/azureml.md; a second on a quiet machine.
+        EXPECT_LT(std::chrono::steady_clock::now() - sent, std::chrono::seconds(sanitized() ? 60 : 20));
         return result;
     }
 };

@@ -26,27 +26,35 @@ TEST(scheduled_events, removals) {
 
 TEST(scheduled_events, each_notice_is_told_once) {
     std::atomic<int> asked = 0;
+    std::atomic<const char*> announced = "";
     http_server service([&](const http_request& request, http_connection& connection) {
         if (request.header("metadata") != "true") return send_answer(connection, "400 Bad Request");
         if (request.target.find("scheduledevents") == std::string::npos)
             return send_answer(connection, "404 Not Found");
-        const int number = ++asked;
-        const std::string id = number > 6 ? "second" : "first";
+        const std::string id = announced.load();
         send_answer(connection, "200 OK", "",
-                    number < 3 ? R"({"Events":[]})"
+                    id.empty() ? R"({"Events":[]})"
                                : R"({"Events":[{"EventType":"Preempt","EventId":")" + id + "\"}]}");
+        ++asked;
     });
     scheduled_events events(service.url(""), 1ms);
-    const auto wait = [&](int number) {
-        for (int i = 0; i < 5000 && asked < number; ++i) std::this_thread::sleep_for(1ms);
+    // Until the answer to a request that came after this call has been read.
+    const auto wait = [&] {
+        const int before = asked;
+        for (int i = 0; i < 20000 && asked < before + 3; ++i) std::this_thread::sleep_for(1ms);
     };
+    wait();
     EXPECT_FALSE(events.take_announcement());
-    wait(6);
+    announced = "first";
+    wait();
     EXPECT_TRUE(events.announced());
     EXPECT_TRUE(events.take_announcement());
-    wait(12);
+    wait();
+    EXPECT_FALSE(events.take_announcement());
+    announced = "second";
+    wait();
     EXPECT_TRUE(events.take_announcement()) << "of the second";
-    wait(16);
+    wait();
     EXPECT_FALSE(events.take_announcement());
     EXPECT_TRUE(events.announced());
     EXPECT_EQ(events.take_failure(), "");
