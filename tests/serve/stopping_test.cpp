@@ -4,11 +4,10 @@
 #include "tests/serve/served.hpp"
 
 #include <csignal>
-#include <gmock/gmock.h>
+#include <thread>
 
 using namespace petnet::testing;
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 
 namespace {
 
