@@ -2,8 +2,8 @@
 // Trainings in several processes: started as torchrun and Azure ML start them, and by mpirun; stopped,
 // killed, and continued by another number of them.
 #include "base/random.hpp"
+#include "tests/app/crew.hpp"
 #include "tests/app/folders.hpp"
-#include "train/ranks/connection.hpp"
 
 #include <array>
 #include <csignal>
@@ -14,32 +14,6 @@ using namespace petnet::testing;
 using namespace std::chrono_literals;
 
 namespace {
-
-// The same command in several processes, with torchrun's variables.
-class crew {
-  public:
-    crew(int size, const arguments& words, std::chrono::seconds limit = 120s) {
-        const auto port = petnet::ranks::port_of(petnet::ranks::listen_at(0)); // free a moment ago
-        for (int rank = 0; rank < size; ++rank)
-            members_.push_back(std::make_unique<program>(
-                words, surroundings{.environment = {{"RANK", std::to_string(rank)},
-                                                    {"WORLD_SIZE", std::to_string(size)},
-                                                    {"LOCAL_RANK", std::to_string(rank)},
-                                                    {"LOCAL_WORLD_SIZE", std::to_string(size)},
-                                                    {"MASTER_ADDR", "127.0.0.1"},
-                                                    {"MASTER_PORT", std::to_string(port)}},
-                                    .limit = limit}));
-    }
-    [[nodiscard]] program& member(int rank) { return *members_[static_cast<std::size_t>(rank)]; }
-    std::vector<outcome> end() {
-        std::vector<outcome> all;
-        for (const auto& each : members_) all.push_back(each->end());
-        return all;
-    }
-
-  private:
-    std::vector<std::unique_ptr<program>> members_;
-};
 
 bool has_mpirun() { return !std::string(PETNET_MPIRUN).empty() && fs::exists(PETNET_MPIRUN); }
 
@@ -145,7 +119,7 @@ class interrupted_processes : public several_processes {
         return words;
     }
     void finish(const std::string& output) const {
-        for (const outcome& each : crew(2, eight_steps(output, "0"), 600s).end())
+        for (const outcome& each : crew(2, eight_steps(output, "0"), {.limit = 600s}).end())
             ASSERT_EQ(each.code, 0) << each.err;
     }
 };
@@ -181,7 +155,7 @@ TEST_F(interrupted_processes, continue_to_the_same_bits_after_interruptions_of_o
     for (; interruptions < least; ++trainings) {
         const std::string output = "o" + std::to_string(trainings);
         for (bool finished = false; !finished;) {
-            crew two(2, eight_steps(output, key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"), 600s);
+            crew two(2, eight_steps(output, key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"), {.limit = 600s});
             const auto due = std::chrono::steady_clock::now() + key.uniform(draw++) * 0.9 * whole;
             const int signal = signals[static_cast<std::size_t>(key.uniform(draw++) * signals.size())];
             const int whom = key.uniform(draw++) < 0.5 ? 0 : 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trackers that fail in every way: the training learns the same, ends in time and says so once.
+#include "tests/app/crew.hpp"
 #include "tests/app/folders.hpp"
 #include "tests/support/fake_mlflow.hpp"
 
@@ -180,11 +181,13 @@ TEST_F(tracking, on_a_full_disk_is_a_warning) {
 
 TEST_F(tracking, one_process_of_several_speaks) {
     fake_mlflow server;
-    surroundings where = told_to(server.uri());
-    where.environment["RANK"] = "1";
-    ASSERT_EQ(run(training(photographs("d", 8), "o", {"--epochs", "0"}), where).code, 0);
-    EXPECT_TRUE(server.requests().empty());
-    EXPECT_FALSE(fs::exists(at("logs")));
+    const arguments words = training(photographs("d"), "o", {"--freeze-epochs", "0", "--threads", "1"});
+    for (const outcome& result : crew(2, words, told_to(server.uri())).end())
+        EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(server.only_run().status, "FINISHED");
+    const auto files = fs::recursive_directory_iterator(at("logs"));
+    EXPECT_EQ(
+        std::count_if(begin(files), end(files), [](const auto& each) { return each.is_regular_file(); }), 1);
 }
 
 } // namespace
