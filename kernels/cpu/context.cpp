@@ -15,13 +15,8 @@ bool avx512() { return widest_instruction_set() == instruction_set::avx512; }
 } // namespace
 
 context::context(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_), threads_(threads) {
-    // This also honours oneDNN's own environment variable that caps it.
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto has = [isa](dnnl::cpu_isa feature) {
-        return (isa & static_cast<unsigned>(feature)) == static_cast<unsigned>(feature);
-    };
-    native_bf16_ = has(dnnl::cpu_isa::avx512_core_bf16);
-    matrix_bf16_ = has(dnnl::cpu_isa::avx512_core_amx);
+    native_bf16_ = onednn_allows(dnnl::cpu_isa::avx512_core_bf16);
+    matrix_bf16_ = onednn_allows(dnnl::cpu_isa::avx512_core_amx);
     fast_bf16_ = matrix_bf16_ || (native_bf16_ && __builtin_cpu_is("amd") != 0);
     omp_set_num_threads(threads_);
 }

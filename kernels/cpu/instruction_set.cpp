@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/instruction_set.hpp"
 
-#include <dnnl.hpp>
+#include "kernels/cpu/onednn.hpp"
 
 namespace petnet::kernels::cpu {
 namespace {
 
 instruction_set widest() {
-    const auto effective = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto allowed = [effective](dnnl::cpu_isa isa) {
-        return (effective & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
-    };
     // AVX-512 with BW, DQ and VL, which every such processor since Skylake-SP has.
-    if (allowed(dnnl::cpu_isa::avx512_core)) return instruction_set::avx512;
-    if (allowed(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return instruction_set::avx2;
+    if (onednn_allows(dnnl::cpu_isa::avx512_core)) return instruction_set::avx512;
+    if (onednn_allows(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return instruction_set::avx2;
     return instruction_set::baseline;
 }
 

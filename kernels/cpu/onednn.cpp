@@ -23,6 +23,11 @@ constexpr auto direct = dnnl::algorithm::convolution_direct;
 
 } // namespace
 
+bool onednn_allows(dnnl::cpu_isa isa) {
+    const auto allowed = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    return (allowed & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
+}
+
 dnnl::memory::data_type onednn_type(dtype type) {
     switch (type) {
     case dtype::f32:

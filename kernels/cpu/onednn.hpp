@@ -13,6 +13,9 @@ using memory_desc = dnnl::memory::desc;
 using format = dnnl::memory::format_tag;
 using arguments = std::unordered_map<int, dnnl::memory>;
 
+// Whether this processor has it, as far as the environment variable ONEDNN_MAX_CPU_ISA allows.
+[[nodiscard]] bool onednn_allows(dnnl::cpu_isa isa);
+
 [[nodiscard]] dnnl::memory::data_type onednn_type(dtype type);
 [[nodiscard]] dnnl::memory::dims onednn_dims(const shape& dims);
 

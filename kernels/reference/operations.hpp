@@ -3,7 +3,7 @@
 // double. The operations have passed check_contract.
 #pragma once
 
-#include "kernels/backend.hpp"
+#include "kernels/function_operation.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -32,21 +32,11 @@ template <class T> std::unique_ptr<operation> prepare(const loss_scale_update& o
 template <class T> std::unique_ptr<operation> prepare(const adam_step& op);
 
 // An operation from a function that takes `workspace_doubles` doubles of scratch memory.
-template <class Run> class loops final : public operation {
-  public:
-    loops(std::size_t workspace_doubles, Run run)
-        : workspace_doubles_(workspace_doubles), run_(std::move(run)) {}
-    [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_doubles_ * sizeof(double); }
-    void execute(std::byte* workspace) override { run_(reinterpret_cast<double*>(workspace)); }
-
-  private:
-    std::size_t workspace_doubles_;
-    Run run_;
-};
-
 template <class Run>
 [[nodiscard]] std::unique_ptr<operation> make_loops(std::int64_t workspace_doubles, Run run) {
-    return std::make_unique<loops<Run>>(static_cast<std::size_t>(workspace_doubles), std::move(run));
+    return make_operation(
+        static_cast<std::size_t>(workspace_doubles) * sizeof(double),
+        [run = std::move(run)](std::byte* workspace) mutable { run(reinterpret_cast<double*>(workspace)); });
 }
 
 } // namespace petnet::kernels::reference

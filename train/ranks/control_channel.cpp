@@ -193,12 +193,10 @@ void control_channel::beat() {
 }
 
 void control_channel::read_from(peer& from) {
-    constexpr std::size_t most_at_once = std::size_t{1} << 20;
-    const std::size_t before = from.arrived.size();
-    from.arrived.resize(before + most_at_once);
-    const ssize_t got = ::recv(from.connection.get(), from.arrived.data() + before, most_at_once, 0);
-    from.arrived.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    std::array<std::byte, 64 * 1024> piece; // NOLINT(cppcoreguidelines-pro-type-member-init): recv fills it
+    const ssize_t got = ::recv(from.connection.get(), piece.data(), piece.size(), 0);
     if (got > 0) {
+        from.arrived.insert(from.arrived.end(), piece.begin(), piece.begin() + got);
         from.heard = steady_clock::now();
         return take_frames(from);
     }

@@ -2,6 +2,7 @@
 #include "train/ranks/host_all_reduce.hpp"
 
 #include "base/errors.hpp"
+#include "kernels/function_operation.hpp"
 
 #include <algorithm>
 #include <condition_variable>
@@ -16,19 +17,6 @@
 
 namespace petnet::ranks {
 namespace {
-
-// An operation from a function.
-template <class Run> class call final : public kernels::operation {
-  public:
-    explicit call(Run run) : run_(std::move(run)) {}
-    void execute(std::byte*) override { run_(); }
-
-  private:
-    Run run_;
-};
-template <class Run> std::unique_ptr<kernels::operation> make_call(Run run) {
-    return std::make_unique<call<Run>>(std::move(run));
-}
 
 using bucket = std::vector<std::span<float>>;
 
@@ -49,7 +37,7 @@ class host_all_reduce final : public kernels::all_reduce {
     std::unique_ptr<kernels::operation> begin(std::vector<kernels::tensor_view> tensors) override {
         bucket values;
         for (const kernels::tensor_view& tensor : tensors) values.push_back(device_.host_values(tensor));
-        return make_call([this, values = std::move(values)] {
+        return kernels::make_operation(0, [this, values = std::move(values)](std::byte*) {
             {
                 const std::lock_guard lock(mutex_);
                 waiting_.push_back(&values);
@@ -59,7 +47,7 @@ class host_all_reduce final : public kernels::all_reduce {
     }
 
     std::unique_ptr<kernels::operation> finish() override {
-        return make_call([this] {
+        return kernels::make_operation(0, [this](std::byte*) {
             std::unique_lock lock(mutex_);
             changed_.wait(lock, [&] { return failure_ || waiting_.empty(); });
             if (failure_) std::rethrow_exception(failure_);
