@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/node_timer.hpp"
 
-#include "bench/statistics.hpp"
 #include "bench/verification.hpp"
 
 #include <algorithm>
@@ -45,21 +44,7 @@ const max_pool_forward* pooled_before(const model::plan& plan, const operation_p
 } // namespace
 
 node_timer::node_timer(backend& device, const model::plan& plan)
-    : device_(device),
-      plan_(plan),
-      workspace_(device.allocate(plan.workspace_bytes())),
-      watch_(make_stopwatch(device)) {
-    constexpr std::size_t warm_up = 20, count = 201;
-    std::vector<double> samples;
-    samples.reserve(count);
-    for (std::size_t i = 0; i < warm_up + count; ++i) {
-        watch_->start();
-        watch_->stop();
-        if (i >= warm_up) samples.push_back(watch_->seconds());
-    }
-    empty_ = median_of(samples);
-    error_ = quantile(samples, 0.9) - quantile(samples, 0.1);
-}
+    : device_(device), plan_(plan), workspace_(device.allocate(plan.workspace_bytes())), clock_(device) {}
 
 void node_timer::move_to(std::size_t node) {
     if (node == at_ && copy_count_ > 0) return;
@@ -77,13 +62,6 @@ void node_timer::move_to(std::size_t node) {
 
 void node_timer::put_back() {
     for (const overwritten& each : overwritten_) device_.write_bytes(each.memory, each.content);
-}
-
-double node_timer::seconds_of(operation& work) {
-    watch_->start();
-    work.execute(workspace_.get());
-    watch_->stop();
-    return std::max(watch_->seconds() - empty_, 0.0);
 }
 
 std::optional<std::string> node_timer::verify() {

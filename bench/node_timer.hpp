@@ -2,7 +2,7 @@
 // The operations of a plan, timed where they are: an operation finds its inputs as the step leaves them.
 #pragma once
 
-#include "kernels/timing.hpp"
+#include "bench/calibrated_clock.hpp"
 #include "model/plan.hpp"
 
 #include <cstddef>
@@ -31,10 +31,7 @@ class node_timer {
     [[nodiscard]] double hot();
     [[nodiscard]] double cold();
 
-    // Seconds between a start of the clock and a stop with nothing between them, which are taken off the
-    // above; and by how much they vary (their tenth and ninth of ten), which no time is better known than.
-    [[nodiscard]] double empty_seconds() const { return empty_; }
-    [[nodiscard]] double timer_error() const { return error_; }
+    [[nodiscard]] const calibrated_clock& clock() const { return clock_; }
 
   private:
     // Memory that the operation reads and then overwrites: put back before each execution.
@@ -45,15 +42,16 @@ class node_timer {
 
     void execute() { current().prepared->execute(workspace_.get()); }
     [[nodiscard]] const model::plan::node& current() const { return plan_.nodes()[at_]; }
-    [[nodiscard]] double seconds_of(kernels::operation& work);
+    [[nodiscard]] double seconds_of(kernels::operation& work) {
+        return clock_.seconds_of(work, workspace_.get());
+    }
     void calibrate();
     void put_back();
 
     kernels::backend& device_;
     const model::plan& plan_;
     kernels::device_memory workspace_;
-    std::unique_ptr<kernels::stopwatch> watch_;
-    double empty_ = 0, error_ = 0;
+    calibrated_clock clock_;
 
     std::size_t at_ = 0;    // the next operation
     bool executed_ = false; // the next operation was, and can be again

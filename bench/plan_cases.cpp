@@ -78,8 +78,8 @@ class operation_case final : public bench_case {
     [[nodiscard]] bool can_verify() const override { return true; }
     [[nodiscard]] double hot() override { return on_->timer().hot(); }
     [[nodiscard]] double cold() override { return on_->timer().cold(); }
-    [[nodiscard]] double clock_seconds() const override { return on_->timer().empty_seconds(); }
-    [[nodiscard]] double timer_error() const override { return on_->timer().timer_error(); }
+    [[nodiscard]] double clock_seconds() const override { return on_->timer().clock().empty_seconds(); }
+    [[nodiscard]] double timer_error() const override { return on_->timer().clock().error(); }
 
   private:
     std::shared_ptr<open_plan> on_;
@@ -104,7 +104,7 @@ class step_case final : public bench_case {
         if (steps_ == 0) steps_ = std::clamp(static_cast<int>(0.2 / sample(1)), 1, 100);
     }
     [[nodiscard]] double hot() override { return sample(steps_); }
-    [[nodiscard]] double timer_error() const override { return on_->timer().timer_error(); }
+    [[nodiscard]] double timer_error() const override { return on_->timer().clock().error(); }
 
   private:
     [[nodiscard]] double sample(int steps) {
@@ -143,7 +143,9 @@ class case_finder {
             // A pair that the device does as one has no times of its own: alone they are timed unfused.
             step_options unfused = options;
             if (!on_host_) unfused.fuse = "never";
-            const model::plan plan(parameters, network, plan_options_of(options));
+            const auto photographs =
+                options.resident ? std::make_unique<resident_photographs>(*device, options) : nullptr;
+            const model::plan plan(parameters, network, plan_options_of(options, photographs.get()));
             find_operations(plan, kind.name, unfused);
             steps.push_back({describe_step(plan, kind.name), options});
         }
@@ -159,13 +161,16 @@ class case_finder {
     struct step_kind {
         const char* name;
         model::phase kind;
-        bool augmented;
+        bool augmented, resident;
     };
     // What a step has in common with the one before is timed there.
-    static constexpr std::array kinds{step_kind{"unfrozen", model::phase::unfrozen, false},
-                                      step_kind{"frozen", model::phase::frozen, false},
-                                      step_kind{"evaluation", model::phase::evaluation, false},
-                                      step_kind{"augmented", model::phase::unfrozen, true}};
+    static constexpr std::array kinds{
+        step_kind{"unfrozen", model::phase::unfrozen, false, false},
+        step_kind{"frozen", model::phase::frozen, false, false},
+        step_kind{"evaluation", model::phase::evaluation, false, false},
+        step_kind{"augmented", model::phase::unfrozen, true, false},
+        step_kind{"resident", model::phase::unfrozen, false, true},
+    };
     struct found_step {
         case_description about;
         step_options options;
@@ -175,6 +180,7 @@ class case_finder {
         step_options options = common_;
         options.phase = model::name_of(step.kind);
         options.augmented = step.augmented;
+        options.resident = step.resident;
         return options;
     }
     [[nodiscard]] case_description describe(const std::string& group, const std::string& label,

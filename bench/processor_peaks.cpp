@@ -12,6 +12,8 @@
 #include <immintrin.h>
 #include <memory>
 #include <new>
+#include <sched.h>
+#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -19,24 +21,49 @@
 namespace petnet::bench {
 namespace {
 
-// Seconds from when all threads begin `work(thread)` until the last has done it.
+// The processors that this process may use.
+std::vector<std::size_t> allowed_processors() {
+    cpu_set_t allowed;
+    std::vector<std::size_t> found;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        for (std::size_t i = 0; i < CPU_SETSIZE; ++i)
+            if (CPU_ISSET(i, &allowed)) found.push_back(i);
+    return found;
+}
+
+// A new thread begins where its maker runs, and may be moved to an idle processor only after the work is
+// done.
+void stay_on(std::size_t processor) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(processor, &only);
+    ::sched_setaffinity(0, sizeof only, &only); // where that is forbidden, the figures scatter
+}
+
+// Seconds from when the first thread begins `work(thread)` until the last has done it. The threads read the
+// clock themselves: one that waits for them may itself be waiting for a processor.
 double seconds_on(int threads, const std::function<void(int)>& work) {
-    std::barrier begin(threads + 1);
-    std::vector<std::jthread> running;
-    running.reserve(static_cast<std::size_t>(threads));
-    for (int i = 0; i < threads; ++i)
-        running.emplace_back([&, i] {
-            begin.arrive_and_wait();
-            work(i);
-        });
-    begin.arrive_and_wait();
-    const double began = seconds_now();
-    running.clear(); // joins
-    return seconds_now() - began;
+    const std::vector<std::size_t> processors = allowed_processors();
+    const auto count = static_cast<std::size_t>(threads);
+    std::barrier begin(threads);
+    std::vector<double> began(count), ended(count);
+    {
+        std::vector<std::jthread> running;
+        running.reserve(count);
+        for (std::size_t i = 0; i < count; ++i)
+            running.emplace_back([&, i] {
+                if (i < processors.size()) stay_on(processors[i]);
+                begin.arrive_and_wait();
+                began[i] = seconds_now();
+                work(static_cast<int>(i));
+                ended[i] = seconds_now();
+            });
+    }
+    return std::ranges::max(ended) - std::ranges::min(began);
 }
 
 double median_seconds_on(int threads, const std::function<void(int)>& work) {
-    constexpr int warm_up = 1, count = 5;
+    constexpr int warm_up = 1, count = 9;
     std::vector<double> seconds;
     seconds.reserve(count);
     for (int i = 0; i < warm_up + count; ++i) {
@@ -47,6 +74,7 @@ double median_seconds_on(int threads, const std::function<void(int)>& work) {
 }
 
 constexpr std::size_t line = 16; // values in a line of the cache
+constexpr std::size_t large_page = std::size_t{2} << 20;
 
 // Both copy whole lines; `count` values.
 void copy_ordinarily(float* to, const float* from, std::size_t count) {
@@ -60,7 +88,17 @@ void copy_ordinarily(float* to, const float* from, std::size_t count) {
         asm volatile("" ::: "memory"); // or the compiler calls memcpy, which chooses by itself
     }
 }
-void copy_past_the_caches(float* to, const float* from, std::size_t count) {
+// The wider the store, the more of them are on their way to memory at once.
+[[gnu::target("avx512f")]] void copy_past_the_caches_avx512(float* to, const float* from, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += line) _mm512_stream_ps(to + i, _mm512_load_ps(from + i));
+    _mm_sfence();
+}
+[[gnu::target("avx")]] void copy_past_the_caches_avx(float* to, const float* from, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += line)
+        for (std::size_t j = i; j < i + line; j += 8) _mm256_stream_ps(to + j, _mm256_load_ps(from + j));
+    _mm_sfence();
+}
+void copy_past_the_caches_sse(float* to, const float* from, std::size_t count) {
     for (std::size_t i = 0; i < count; i += line)
         for (std::size_t j = i; j < i + line; j += 4) _mm_stream_ps(to + j, _mm_load_ps(from + j));
     _mm_sfence();
@@ -104,6 +142,15 @@ void multiply_add_sse(std::int64_t iterations) {
 struct free_memory {
     void operator()(float* memory) const { std::free(memory); }
 };
+using memory = std::unique_ptr<float, free_memory>;
+
+// In large pages where the system has them: walking the tables of small ones is no part of a copy.
+memory large_pages(std::size_t bytes) {
+    memory block(static_cast<float*>(std::aligned_alloc(large_page, bytes)));
+    if (!block) throw std::bad_alloc();
+    ::madvise(block.get(), bytes, MADV_HUGEPAGE);
+    return block;
+}
 
 } // namespace
 
@@ -111,13 +158,12 @@ double processor_copy_gb_per_s(int threads) {
     const long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
     const auto least = std::size_t{256} << 20;
     const std::size_t bytes = std::max(least, 4 * static_cast<std::size_t>(std::max(cache, 0L)));
-    constexpr std::size_t page = 4096;
-    const std::size_t share = bytes / static_cast<std::size_t>(threads) / page * page; // of one thread
-    std::vector<std::unique_ptr<float, free_memory>> from, to;
+    // Of one thread.
+    const std::size_t share = (bytes / static_cast<std::size_t>(threads) / large_page + 1) * large_page;
+    std::vector<memory> from, to;
     for (int i = 0; i < threads; ++i) {
-        from.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
-        to.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
-        if (!from.back() || !to.back()) throw std::bad_alloc();
+        from.push_back(large_pages(share));
+        to.push_back(large_pages(share));
     }
     const std::size_t count = share / sizeof(float);
     // Pages lie where the thread that touches them first runs.
@@ -127,7 +173,10 @@ double processor_copy_gb_per_s(int threads) {
         std::fill_n(to[at].get(), count, 0.0F);
     }));
     double best = 0;
-    for (const auto copy : {copy_ordinarily, copy_past_the_caches}) {
+    const auto past_the_caches = __builtin_cpu_supports("avx512f") ? copy_past_the_caches_avx512
+                                 : __builtin_cpu_supports("avx")   ? copy_past_the_caches_avx
+                                                                   : copy_past_the_caches_sse;
+    for (const auto copy : {copy_ordinarily, past_the_caches}) {
         const double seconds = median_seconds_on(threads, [&](int thread) {
             const auto at = static_cast<std::size_t>(thread);
             copy(to[at].get(), from[at].get(), count);
@@ -145,7 +194,7 @@ double processor_fma_gflop_per_s(int threads) {
     const variant here = __builtin_cpu_supports("avx512f") ? variant{multiply_add_avx512, 16}
                          : __builtin_cpu_supports("fma")   ? variant{multiply_add_avx2, 8}
                                                            : variant{multiply_add_sse, 4};
-    constexpr std::int64_t iterations = 4'000'000; // some 10 ms
+    constexpr std::int64_t iterations = 10'000'000; // some 30 ms
     const double seconds = median_seconds_on(threads, [&](int) { here.run(iterations); });
     return 2e-9 * chains * here.lanes * static_cast<double>(iterations) * threads / seconds;
 }

@@ -5,6 +5,7 @@
 #include "base/errors.hpp"
 #include "base/random.hpp"
 #include "data/augment.hpp"
+#include "data/resize.hpp"
 #include "train/schedule.hpp"
 
 #include <array>
@@ -28,6 +29,23 @@ kernels::fusion fusion_named(const std::string& name) {
     throw usage_error("unknown " + name + ": expected --fuse never, faster or always");
 }
 
+data::half_resized frame_of(const step_options& options) {
+    return data::half_resized_frame(500, 375, static_cast<std::size_t>(options.size));
+}
+
+data::half_resized random_photograph(const step_options& options, const random_key& key) {
+    data::half_resized photo = frame_of(options);
+    for (std::size_t i = 0; i < photo.pixels.size(); ++i)
+        photo.pixels[i] = static_cast<std::uint8_t>(key.bits(i) & 0xFFU);
+    return photo;
+}
+
+std::size_t bytes_for(const step_options& options) {
+    const auto batch = static_cast<std::size_t>(options.batch);
+    return train::device_photographs::least_bytes(static_cast<std::size_t>(options.size), batch) +
+           batch * train::device_photographs::bytes_of(frame_of(options));
+}
+
 } // namespace
 
 kernels::dtype dtype_of(const std::string& precision) {
@@ -37,13 +55,32 @@ kernels::dtype dtype_of(const std::string& precision) {
     throw usage_error("unknown precision " + precision + ": expected fp32, tf32, bf16 or fp16");
 }
 
-model::plan_options plan_options_of(const step_options& options) {
-    return {.kind = phase_named(options.phase),
-            .batch = options.batch,
-            .height = options.size,
-            .width = options.size,
-            .activations = dtype_of(options.precision),
-            .photo_size = options.augmented ? data::presized(options.size) : 0};
+resident_photographs::resident_photographs(kernels::backend& device, const step_options& options)
+    : memory_(device, static_cast<std::size_t>(options.batch), static_cast<std::size_t>(options.size),
+              static_cast<std::size_t>(options.batch), bytes_for(options)) {
+    batch_.count = static_cast<std::size_t>(options.batch);
+    batch_.forms.assign(batch_.count, data::photo_form::whole);
+    const random_key key(3);
+    for (std::size_t i = 0; i < batch_.count; ++i) {
+        batch_.indices.push_back(i);
+        batch_.fractions.push_back(key.child(i).uniform(0));
+        batch_.whole.push_back(
+            std::make_shared<data::half_resized>(random_photograph(options, key.child(i))));
+    }
+}
+
+model::plan_options plan_options_of(const step_options& options, const resident_photographs* photographs) {
+    model::plan_options plan{.kind = phase_named(options.phase),
+                             .batch = options.batch,
+                             .height = options.size,
+                             .width = options.size,
+                             .activations = dtype_of(options.precision),
+                             .photo_size = options.augmented ? data::presized(options.size) : 0};
+    if (photographs != nullptr) {
+        plan.photo_store = photographs->memory().store();
+        plan.cut_tables = photographs->memory().tables();
+    }
+    return plan;
 }
 
 std::unique_ptr<kernels::backend> device_for(const step_options& options) {
@@ -80,7 +117,8 @@ step_under_test::step_under_test(const step_options& options)
     : device_(device_for(options)),
       network_(model::make_resnet({})),
       parameters_(*device_, network_, dtype_of(options.precision)),
-      plan_(parameters_, network_, plan_options_of(options)),
+      photographs_(options.resident ? std::make_unique<resident_photographs>(*device_, options) : nullptr),
+      plan_(parameters_, network_, plan_options_of(options, photographs_.get())),
       memory_(device_->allocate(plan_.memory_bytes())) {
     model::initialise(parameters_, 1);
     parameters_.clear_moments();
@@ -89,9 +127,12 @@ step_under_test::step_under_test(const step_options& options)
     seconds_to_prepare_ = seconds_now() - start;
 
     const random_key key(2);
-    pixels_.resize(static_cast<std::size_t>(plan_.pixels().desc.dims.elements()));
-    for (std::size_t i = 0; i < pixels_.size(); ++i) pixels_[i] = static_cast<std::byte>(key.bits(i) & 0xFFU);
-    device_->write_bytes(plan_.pixels(), pixels_);
+    if (!photographs_) {
+        pixels_.resize(static_cast<std::size_t>(plan_.pixels().desc.dims.elements()));
+        for (std::size_t i = 0; i < pixels_.size(); ++i)
+            pixels_[i] = static_cast<std::byte>(key.bits(i) & 0xFFU);
+    }
+    upload_pixels();
     target_.resize(static_cast<std::size_t>(options.batch));
     for (std::size_t i = 0; i < target_.size(); ++i) target_[i] = static_cast<std::int32_t>(i % 2);
     device_->write_bytes(plan_.target(), std::as_bytes(std::span(target_)));
@@ -105,6 +146,13 @@ step_under_test::step_under_test(const step_options& options)
     for (std::size_t i = 0; i < row_keys_.size(); ++i) row_keys_[i] = key.child(i).value();
     if (plan_.row_keys().present())
         device_->write_bytes(plan_.row_keys(), std::as_bytes(std::span(row_keys_)));
+}
+
+void step_under_test::upload_pixels() {
+    if (photographs_)
+        photographs_->upload(plan_);
+    else
+        device_->upload_bytes(plan_.pixels(), pixels_);
 }
 
 void step_under_test::upload_settings() {
@@ -134,7 +182,7 @@ double step_under_test::steps_in_a_row(int steps, bool uploads) {
     for (int i = 0; i < steps; ++i) {
         started_step& current = started[static_cast<std::size_t>(i) % 2];
         if (uploads) {
-            device_->upload_bytes(plan_.pixels(), pixels_);
+            upload_pixels();
             device_->upload_bytes(plan_.target(), std::as_bytes(std::span(target_)));
             if (plan_.row_keys().present())
                 device_->upload_bytes(plan_.row_keys(), std::as_bytes(std::span(row_keys_)));

@@ -7,6 +7,7 @@
 #include "model/network.hpp"
 #include "model/parameters.hpp"
 #include "model/plan.hpp"
+#include "train/device_photographs.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -26,6 +27,7 @@ struct step_options {
     int threads = 0;             // 0: all that the process may use
     std::string fuse = "faster"; // pairs of operations: never, faster, always (kernels::fusion)
     bool augmented = false; // photographs come larger and are sampled down, as --recipe augmented does it
+    bool resident = false;  // photographs lie in the device's memory half resized, as on a GPU in training
     bool operator==(const step_options&) const = default;
 };
 
@@ -33,8 +35,22 @@ struct step_options {
 void add_options(CLI::App& program, step_options& options);
 
 [[nodiscard]] kernels::dtype dtype_of(const std::string& precision); // tf32 is float32 too
-// usage_error for an unknown phase or precision.
-[[nodiscard]] model::plan_options plan_options_of(const step_options& options);
+// A batch of photographs of 500x375 in a device's memory, of random pixels. The device outlives them.
+class resident_photographs {
+  public:
+    resident_photographs(kernels::backend& device, const step_options& options);
+    [[nodiscard]] const train::device_photographs& memory() const { return memory_; }
+    // Waits for nothing; the first copies the photographs, each says where the plan cuts them.
+    void upload(const model::plan& plan) { memory_.upload(plan, batch_); }
+
+  private:
+    data::photo_batch batch_;
+    train::device_photographs memory_;
+};
+
+// usage_error for an unknown phase or precision. `photographs`: those of resident ones, else null.
+[[nodiscard]] model::plan_options plan_options_of(const step_options& options,
+                                                  const resident_photographs* photographs);
 // As `petnet train` makes it: with train::cache_folder(), so that a GPU's convolutions are the fastest of
 // those that were timed. usage_error where it has not the precision.
 [[nodiscard]] std::unique_ptr<kernels::backend> device_for(const step_options& options);
@@ -59,11 +75,13 @@ class step_under_test {
     [[nodiscard]] double seconds_to_prepare() const { return seconds_to_prepare_; }
 
   private:
+    void upload_pixels();
     void upload_settings();
 
     std::unique_ptr<kernels::backend> device_;
     model::network network_;
     model::parameters parameters_;
+    std::unique_ptr<resident_photographs> photographs_; // null: pixels_ are written
     model::plan plan_;
     kernels::device_memory memory_;
     std::vector<std::byte> pixels_;

@@ -23,12 +23,14 @@ struct suite_options {
 };
 
 // For each combination: every operation of the plans of the three phases (one of each kind and shape) and the
-// steps themselves; once: the photo path and a checkpoint. The cases are described, nothing is prepared yet.
-// They share devices and plans, of which one is open at a time: run them in this order.
+// steps themselves; once: an operation that does nothing, the photo path and a checkpoint. The cases are
+// described, nothing is prepared yet. They share devices and plans, of which one is open at a time: run them
+// in this order.
 [[nodiscard]] std::vector<std::unique_ptr<bench_case>> make_suite(const suite_options& options);
 
-// Parts of it, in plan_cases.cpp, photo_cases.cpp and checkpoint_case.cpp.
+// Parts of it, in harness_case.cpp, plan_cases.cpp, photo_cases.cpp and checkpoint_case.cpp.
 using case_list = std::vector<std::unique_ptr<bench_case>>;
+void add_harness_case(case_list& to, const suite_options& options);
 void add_plan_cases(case_list& to, const suite_options& options);
 void add_photo_cases(case_list& to, const std::filesystem::path& photographs, std::int64_t size);
 void add_checkpoint_case(case_list& to);

@@ -76,7 +76,7 @@ std::string row(const record& found, const measured_case& each) {
     if (peaks == nullptr) peaks = &none;
     const std::string spread =
         fmt::format("{:.{}f}%", std::min(100 * hot.spread(), 999.0), hot.spread() < 0.9995 ? 1 : 0);
-    if (about.bytes == 0 && about.flops == 0)
+    if (about.items > 0 && about.bytes == 0 && about.flops == 0)
         return fmt::format("  {:<26} {:>8} {:>5} {:>24} images/s\n", label_of(about), time_text(hot.median),
                            spread, rate_text(about.items / hot.median));
     // What comes from memory is measured cold, what is computed hot. (A clock too coarse shows 0.)

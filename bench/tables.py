@@ -13,6 +13,7 @@ In a document, what stands between these lines is written anew (FILE: in bench/r
   <!-- operations FILE -->    petnet-bench's operations, summed up by kind, and its steps
   <!-- roofline FILE -->      a picture of petnet-bench's operations, written beside the document
   <!-- peers FILE -->         bench/peers/compare's table and chart
+  <!-- peaks FILE -->         bench/peers/peaks.py's
   <!-- end -->
 """
 import argparse
@@ -30,6 +31,7 @@ sys.path[:0] = [str(here), str(here / "peers")]
 
 import accuracy  # noqa: E402  (found by the line above)
 import loader  # noqa: E402
+import peaks  # noqa: E402
 import roofline  # noqa: E402
 import serve  # noqa: E402
 import train_step  # noqa: E402
@@ -44,7 +46,7 @@ def load_script(path):
 
 
 compare = load_script(here / "peers/compare")
-BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|serve|operations|roofline|peers) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (accuracy|train_step|loader|serve|operations|roofline|peers|peaks) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def operations_table(result):

@@ -16,34 +16,24 @@ import statistics
 import subprocess
 import time
 
-import torch
-
-from worker import circumstances
-
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("program")
-parser.add_argument("--rounds", type=int, default=7)
-parser.add_argument("--json", type=pathlib.Path)
-arguments = parser.parse_args()
-threads = len(os.sched_getaffinity(0))
-torch.set_num_threads(threads)
-
-flags = set(re.search(r"^flags\s*:(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
-wide = "_avx512" if "avx512f" in flags else "_avx" if "avx" in flags else "_sse"
-multiply_add = "_avx512_fma" if "avx512f" in flags else "_avx_fma" if "fma" in flags else "_sse"
+from worker import circumstances, command
 
 
-def likwid(test, size, unit):
+def widest():
+    """The ends of likwid-bench's names: of its copies, of its multiply-adds."""
+    flags = set(re.search(r"^flags\s*:(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
+    return ("_avx512" if "avx512f" in flags else "_avx" if "avx" in flags else "_sse",
+            "_avx512_fma" if "avx512f" in flags else "_avx_fma" if "fma" in flags else "_sse")
+
+
+def likwid(test, size, unit, threads):
     """1e9 a second of what the test counts in `unit`; each thread has its part of `size`."""
     told = subprocess.run(["likwid-bench", "-t", test, "-W", f"N:{size}:{threads}"], check=True, capture_output=True,
                           text=True).stdout
     return float(re.search(rf"^{unit}:\s*([0-9.]+)", told, re.MULTILINE)[1]) / 1e3
 
 
-left, right = torch.rand(4096, 1024), torch.rand(1024, 1024)
-
-
-def product():
+def product(torch, left, right):
     seconds = []
     for _ in range(6):
         began = time.perf_counter()
@@ -52,32 +42,51 @@ def product():
     return 2e-9 * 4096 * 1024 * 1024 / statistics.median(seconds[1:])
 
 
-def petnet():
-    told = json.loads(subprocess.run([arguments.program, "peaks", "--device", "cpu", "--dtype", "fp32"], check=True,
+def petnet(program):
+    told = json.loads(subprocess.run([program, "peaks", "--device", "cpu", "--dtype", "fp32"], check=True,
                                      capture_output=True, text=True).stdout)
     return {"copy": told["copy_gb_per_s"], "fma": told["fma_gflop_per_s"], "gemm": told["gemm_gflop_per_s"]["fp32"]}
 
 
-def others():
-    return {"copy": max(likwid(f"{kind}{wide}", "1GB", "MByte/s") for kind in ("copy", "copy_mem")),
-            "fma": likwid(f"peakflops_sp{multiply_add}", "32kB", "MFlops/s"), "gemm": product()}
+def table(result):
+    """Markdown, of a file in bench/results."""
+    ours, theirs = result["rounds"]["petnet"], result["rounds"]["others"]
+    names = {"copy": f"copy, GB/s ({result['likwid']})", "fma": f"FMA, GFLOP/s ({result['likwid']})",
+             "gemm": f"GEMM, GFLOP/s (PyTorch {result['torch']})"}
+    lines = ["| | petnet-bench | the other | ratio | least | most |", "|---|---|---|---|---|---|"]
+    for key, name in names.items():
+        ratios = [a[key] / b[key] for a, b in zip(ours, theirs)]
+        lines.append(f"| {name} | {statistics.median(r[key] for r in ours):.1f} |"
+                     f" {statistics.median(r[key] for r in theirs):.1f} | {statistics.median(ratios):.3f} |"
+                     f" {min(ratios):.3f} | {max(ratios):.3f} |")
+    return "\n".join(lines)
 
 
-ours, theirs = [], []
-for _ in range(arguments.rounds):
-    ours.append(petnet())
-    theirs.append(others())
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_args()
+    import torch
+    threads = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    left, right = torch.rand(4096, 1024), torch.rand(1024, 1024)
+    copies, multiply_add = widest()
 
-median = statistics.median
-version = subprocess.run(["likwid-bench", "-v"], capture_output=True, text=True).stdout.strip().splitlines()[-1]
-names = {"copy": f"copy, GB/s ({version})", "fma": f"FMA, GFLOP/s ({version})",
-         "gemm": f"GEMM, GFLOP/s (PyTorch {torch.__version__})"}
-result = {**circumstances(), "command": "bench/peers/peaks.py build/release/bench/petnet-bench", "threads": threads,
-          "likwid": version, "torch": torch.__version__, "rounds": {"petnet": ours, "others": theirs}}
-print("| | petnet-bench | the other | ratio | least | most |\n|---|---|---|---|---|---|")
-for key, name in names.items():
-    ratios = [a[key] / b[key] for a, b in zip(ours, theirs)]
-    print(f"| {name} | {median(r[key] for r in ours):.1f} | {median(r[key] for r in theirs):.1f} |"
-          f" {median(ratios):.3f} | {min(ratios):.3f} | {max(ratios):.3f} |")
-if arguments.json:
-    arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    ours, theirs = [], []
+    for _ in range(arguments.rounds):
+        ours.append(petnet(arguments.program))
+        theirs.append({"copy": max(likwid(kind + copies, "1GB", "MByte/s", threads) for kind in ("copy", "copy_mem")),
+                       "fma": likwid("peakflops_sp" + multiply_add, "32kB", "MFlops/s", threads),
+                       "gemm": product(torch, left, right)})
+    version = subprocess.run(["likwid-bench", "-v"], capture_output=True, text=True).stdout.strip().splitlines()[-1]
+    result = {**circumstances(), "command": command(), "threads": threads, "likwid": version.replace(" -- Version", ""),
+              "torch": torch.__version__, "rounds": {"petnet": ours, "others": theirs}}
+    print(table(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
