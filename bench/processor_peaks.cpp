@@ -13,7 +13,6 @@
 #include <memory>
 #include <new>
 #include <sched.h>
-#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -74,7 +73,6 @@ double median_seconds_on(int threads, const std::function<void(int)>& work) {
 }
 
 constexpr std::size_t line = 16; // values in a line of the cache
-constexpr std::size_t large_page = std::size_t{2} << 20;
 
 // Both copy whole lines; `count` values.
 void copy_ordinarily(float* to, const float* from, std::size_t count) {
@@ -142,15 +140,6 @@ void multiply_add_sse(std::int64_t iterations) {
 struct free_memory {
     void operator()(float* memory) const { std::free(memory); }
 };
-using memory = std::unique_ptr<float, free_memory>;
-
-// In large pages where the system has them: walking the tables of small ones is no part of a copy.
-memory large_pages(std::size_t bytes) {
-    memory block(static_cast<float*>(std::aligned_alloc(large_page, bytes)));
-    if (!block) throw std::bad_alloc();
-    ::madvise(block.get(), bytes, MADV_HUGEPAGE);
-    return block;
-}
 
 } // namespace
 
@@ -158,12 +147,13 @@ double processor_copy_gb_per_s(int threads) {
     const long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
     const auto least = std::size_t{256} << 20;
     const std::size_t bytes = std::max(least, 4 * static_cast<std::size_t>(std::max(cache, 0L)));
-    // Of one thread.
-    const std::size_t share = (bytes / static_cast<std::size_t>(threads) / large_page + 1) * large_page;
-    std::vector<memory> from, to;
+    constexpr std::size_t page = 4096;
+    const std::size_t share = bytes / static_cast<std::size_t>(threads) / page * page; // of one thread
+    std::vector<std::unique_ptr<float, free_memory>> from, to;
     for (int i = 0; i < threads; ++i) {
-        from.push_back(large_pages(share));
-        to.push_back(large_pages(share));
+        from.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
+        to.emplace_back(static_cast<float*>(std::aligned_alloc(page, share)));
+        if (!from.back() || !to.back()) throw std::bad_alloc();
     }
     const std::size_t count = share / sizeof(float);
     // Pages lie where the thread that touches them first runs.
