@@ -91,7 +91,7 @@ def generated(kind, name, document):
         picture = document.parent / (pathlib.Path(name).stem + ".svg")
         return f"{compare.table(result)}\n\n![petnet beside other software]({picture.name})", {picture: compare.chart(result)}
     tables = {"accuracy": accuracy.table, "train_step": train_step.table, "loader": loader.table, "serve": serve.table,
-              "operations": operations_table}
+              "operations": operations_table, "peaks": peaks.table}
     return tables[kind](result), {}
 
 

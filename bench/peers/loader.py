@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 
-from worker import circumstances
+from worker import circumstances, portable
 
 SIZE, BATCH_SIZE = 224, 64
 NAMES = {
@@ -114,7 +114,7 @@ def measure(program, folder, copies, rounds):
         measured = [petnet(f"{place}/cache{number}") | {name: epoch(loader) for name, loader in others.items()}
                     for number in range(rounds)]
     return circumstances() | {
-        "command": f"bench/peers/loader.py build/release/bench/loader_epochs {folder} --rounds {rounds} --copies {copies}",
+        "command": f"bench/peers/loader.py build/release/bench/loader_epochs {portable(folder)} --rounds {rounds} --copies {copies}",
         "versions": versions(), "files": len(files), "photographs": len(originals), "size": SIZE, "workers": workers,
         "images_per_second": measured,
     }

@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 
-from worker import circumstances
+from worker import circumstances, portable
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = {"petnet": "petnet serve", "fastapi": "FastAPI, one process", "fastapi_processes": "FastAPI, a process a core"}
@@ -163,7 +163,7 @@ def measure(petnet, model, folder, count, clients, rounds, only):
                         "seconds": {"p50": part(latencies, 0.5), "p90": part(latencies, 0.9), "p99": part(latencies, 0.99),
                                     "most": latencies[-1]}, "exit_code": ends[name]}
     return circumstances() | {
-        "command": f"bench/peers/serve.py build/release/app/petnet MODEL {folder} --requests {count} --clients {clients} --rounds {rounds}",
+        "command": f"bench/peers/serve.py build/release/app/petnet MODEL {portable(folder)} --requests {count} --clients {clients} --rounds {rounds}",
         "versions": versions(), "photographs": len(bodies), "clients": clients, "servers": result,
     }
 

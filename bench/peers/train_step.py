@@ -158,15 +158,16 @@ def compare(options):
 
 def table(result):
     """Markdown, of a file in bench/results."""
-    lines = ["| phase | petnet img/s | PyTorch NCHW | channels-last | ratio to the better | peak memory, MB | PyTorch's | ratio |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| phase | petnet img/s | PyTorch NCHW | channels-last | compiled | ratio to the best | peak memory, MB | its | ratio |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for phase, rows in result["phases"].items():
         rate = {name: result["batch"] / row["median"] for name, row in rows.items()}
-        better = max((name for name in rate if name.startswith("torch ")), key=rate.get)
+        best = max((name for name in rate if name.startswith("torch ")), key=rate.get)
+        compiled = f"{rate['torch compile']:.1f}" if "torch compile" in rate else "-"
         memory = {name: row["peak_rss_mb"] for name, row in rows.items()}
         lines.append(f"| {phase} | {rate['petnet']:.1f} | {rate['torch nchw']:.1f} | {rate['torch channels_last']:.1f} | "
-                     f"{rate['petnet'] / rate[better]:.2f} | {memory['petnet']:.0f} | {memory[better]:.0f} | "
-                     f"{memory['petnet'] / memory[better]:.2f} |")
+                     f"{compiled} | {rate['petnet'] / rate[best]:.2f} | {memory['petnet']:.0f} | {memory[best]:.0f} | "
+                     f"{memory['petnet'] / memory[best]:.2f} |")
     return "\n".join(lines)
 
 

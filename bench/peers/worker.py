@@ -43,17 +43,18 @@ def make_optimizer(network):
     return torch.optim.AdamW(trained, lr=1e-5, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01, fused=True)
 
 
-def command():
-    """This program's command line for a result's file: what lies in the repository by its place there, all other files by
-    their names, so that it can be repeated elsewhere and says nothing of this machine's folders."""
+def portable(word):
+    """A word of a command line for a result's file: what lies in the repository by its place there, all other files by their
+    names, so that it can be repeated elsewhere and says nothing of this machine's folders."""
     root = pathlib.Path(__file__).resolve().parents[2]
+    path = pathlib.Path(word)
+    if not path.is_absolute() and not path.exists():
+        return str(word)
+    return str(path.resolve().relative_to(root)) if path.resolve().is_relative_to(root) else path.name
 
-    def portable(word):
-        path = pathlib.Path(word)
-        if not path.is_absolute() and not path.exists():
-            return word
-        return str(path.resolve().relative_to(root)) if path.resolve().is_relative_to(root) else path.name
 
+def command():
+    """This program's command line for a result's file."""
     return " ".join(map(portable, sys.argv))
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Arbitrary bytes as a photograph: decode() gives whole pixels, turned by their EXIF orientation, or a
-// decode_error, in bounded memory and time, and what it gives can be resized. image_fuzz -rss_limit_mb=600
+// decode_error, in bounded memory and time, and what it gives can be resized. image_fuzz -rss_limit_mb=700
 // -timeout=10 CORPUS SEEDS, where SEEDS holds photographs of every kind, such as data/sample/images and
 // tests/data/odd.
 #include "data/decode.hpp"
