@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A roofline (Williams, Waterman, Patterson 2009) of what petnet-bench measured, as SVG.
 
-usage: roofline.py RESULT.json OUT.svg
+usage: roofline.py RESULT.json PRECISION OUT.svg
 
-Each operation is a point: what it computes for each byte that it has to move, against what it achieved. The roof is
+Each operation in this precision is a point: what it computes for each byte that it has to move, against what it achieved. The roof is
 what the machine can at best: its copy bandwidth times the intensity, up to its multiply-adds. Filled points are
 measured with warm caches, from which more can come than from memory; hollow ones with emptied caches.
 """
@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 860, 560
 LEFT, RIGHT, TOP, BOTTOM = 70, 240, 56, 56
 # Okabe and Ito's colours, which colour-blind readers tell apart too; a shape for each where they repeat.
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000"]
-SHAPES = ["circle", "square"]
+SHAPES = ["circle", "square", "triangle"]
 
 
 def compute_peak(peak):
@@ -27,15 +27,19 @@ def compute_peak(peak):
     return max(fma, peak["gemm_gflop_per_s"])
 
 
-def title(result):
-    return f"Roofline of {result['device']}"
+def precisions(result):
+    return sorted({peak["precision"] for peak in result["peaks"]})
 
 
-def points_of(result):
+def title(result, precision):
+    return f"Roofline of {result['device']}, {precision}"
+
+
+def points_of(result, precision):
     """(kind, intensity in FLOP/byte, GFLOP/s warm, GFLOP/s cold) of each operation that computes."""
     return [(case["group"], case["flops"] / case["bytes"], 1e-9 * case["flops"] / case["hot"]["median"],
              1e-9 * case["flops"] / case["cold"]["median"])
-            for case in result["cases"] if "cold" in case and case["flops"] > 0 and case["cold"]["median"] > 0
+            for case in result["cases"] if case["precision"] == precision and "cold" in case and case["flops"] > 0 and case["cold"]["median"] > 0
             and case["hot"]["median"] > 0]
 
 
@@ -57,23 +61,26 @@ def marker(shape, x, y, colour, filled):
     paint = f'fill="{colour}" fill-opacity="0.8"' if filled else f'fill="none" stroke="{colour}" stroke-opacity="0.7"'
     if shape == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" {paint}/>'
-    return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7" {paint}/>'
+    if shape == "square":
+        return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7" {paint}/>'
+    return f'<path d="M{x:.1f} {y - 5:.1f}l4.5 8.5h-9z" {paint}/>'
 
 
 def text(x, y, words, anchor="start", size=12, more=""):
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" {more}>{html.escape(words)}</text>'
 
 
-def draw(result):
-    points, peaks = points_of(result), result["peaks"]
+def draw(result, precision):
+    points = points_of(result, precision)
+    peaks = [peak for peak in result["peaks"] if peak["precision"] == precision]
     ridges = [compute_peak(peak) / peak["copy_gb_per_s"] for peak in peaks]
     x = Axis([point[1] for point in points] + ridges, LEFT, WIDTH - RIGHT)
     y = Axis([rate for point in points for rate in point[2:]] + [compute_peak(peak) for peak in peaks],
              HEIGHT - BOTTOM, TOP)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-           'font-family="sans-serif">', f'<title>{html.escape(title(result))}</title>',
+           'font-family="sans-serif">', f'<title>{html.escape(title(result, precision))}</title>',
            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-           text(LEFT, 24, title(result), size=15),
+           text(LEFT, 24, title(result, precision), size=15),
            text(LEFT, 42, f"petnet-bench {result['version']}, {result['date'][:10]}; filled: warm caches, hollow: "
                 "emptied", size=11, more='fill="#555555"')]
     for tick in x.ticks():
@@ -94,11 +101,10 @@ def draw(result):
         out.append(f'<path d="M{x.at(left):.1f} {y.at(left * peak["copy_gb_per_s"]):.1f}L{x.at(ridge):.1f} {y.at(roof):.1f}'
                    f'L{x.at(right):.1f} {y.at(roof):.1f}" stroke="#222222" stroke-width="1.5"/>')
     out.append("</g>")
-    for peak in peaks:
-        threads = f", {peak['threads']} threads" if peak["threads"] else ""
-        out.append(text(WIDTH - RIGHT - 4, y.at(compute_peak(peak)) - 6,
-                        f"{peak['precision']}{threads}: {compute_peak(peak):.0f} GFLOP/s, {peak['copy_gb_per_s']:.1f} GB/s",
-                        "end", 11, 'stroke="#ffffff" stroke-width="3" paint-order="stroke"'))
+    for peak, ridge in zip(peaks, ridges): # beside the ridge, where no operation can be
+        threads = f"{peak['threads']} threads: " if peak["threads"] else ""
+        out.append(text(x.at(ridge) - 8, y.at(compute_peak(peak)) + 4,
+                        f"{threads}{compute_peak(peak):.0f} GFLOP/s, {peak['copy_gb_per_s']:.1f} GB/s", "end", 11))
 
     kinds = sorted({point[0] for point in points})
     for i, kind in enumerate(kinds):
@@ -115,7 +121,7 @@ def draw(result):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
-    pathlib.Path(sys.argv[2]).write_text(draw(json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))),
-                                         encoding="utf-8")
+    measured = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
+    pathlib.Path(sys.argv[3]).write_text(draw(measured, sys.argv[2]), encoding="utf-8")

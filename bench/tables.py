@@ -11,7 +11,7 @@ In a document, what stands between these lines is written anew (FILE: in bench/r
   <!-- loader FILE -->        bench/peers/loader.py's
   <!-- serve FILE -->         bench/peers/serve.py's
   <!-- operations FILE -->    petnet-bench's operations, summed up by kind, and its steps
-  <!-- roofline FILE -->      a picture of petnet-bench's operations, written beside the document
+  <!-- roofline FILE -->      pictures of petnet-bench's operations, one for each precision, written beside the document
   <!-- peers FILE -->         bench/peers/compare's table and chart
   <!-- peaks FILE -->         bench/peers/peaks.py's
   <!-- end -->
@@ -85,8 +85,10 @@ def generated(kind, name, document):
     """The text of a block, and the pictures it shows: {path: content}."""
     result = json.loads((here / "results" / name).read_text(encoding="utf-8"))
     if kind == "roofline":
-        picture = document.parent / (pathlib.Path(name).stem + ".svg")
-        return f"![{roofline.title(result)}]({picture.name})", {picture: roofline.draw(result)}
+        pictures = {precision: document.parent / f"{pathlib.Path(name).stem}-{precision}.svg"
+                    for precision in roofline.precisions(result)}
+        return ("\n\n".join(f"![{roofline.title(result, precision)}]({picture.name})" for precision, picture in pictures.items()),
+                {picture: roofline.draw(result, precision) for precision, picture in pictures.items()})
     if kind == "peers":
         picture = document.parent / (pathlib.Path(name).stem + ".svg")
         return f"{compare.table(result)}\n\n![petnet beside other software]({picture.name})", {picture: compare.chart(result)}
