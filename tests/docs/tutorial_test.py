@@ -3,10 +3,11 @@
 """tutorial_test.py PROGRAM: the commands of docs/tutorial.md do what it says, in the order of the page, and petnet takes
 the settings files in docs/examples.
 
-Blocks of ```sh are run by one bash, with the smaller numbers below. PETNET_TUTORIAL=1 runs the page as it stands, from a
+Blocks of ```sh are run by one bash, with the smaller numbers below and a port that is free. PETNET_TUTORIAL=1 runs the page as it stands, from a
 clone that it builds (some minutes); PETNET_PEERS=1 runs its Python, too, with packages that pip installs."""
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -51,11 +52,13 @@ def run_tutorial(folder):
     else:
         for name in ["data", "docs"]:
             os.symlink(os.path.join(ROOT, name), os.path.join(folder, name))
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            SMALLER["8000"] = str(free.getsockname()[1])
         for number, smaller in SMALLER.items():
             assert number in script, number
             script = script.replace(number, smaller)
     shown = in_bash(script, folder)
-    for part in ["epoch  train_loss", "error_rate  ", "pug_112.jpg: ", "pets.onnx"]:
+    for part in ["epoch  train_loss", "error_rate  ", "pug_112.jpg: ", '{"predictions":[{', "pets.onnx"]:
         assert part in shown, f"{part} is not in\n{shown}"
     for name, beginning in WRITTEN.items():
         with open(os.path.join(folder, name), "rb") as file:
