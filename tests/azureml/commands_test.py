@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """commands_test.py PROGRAM: petnet takes the commands of the jobs in azureml/ and of azureml/v1, with their settings
 file, and the settings of the deployment. They are run on a folder that does not exist: exit 3, where a wrong option would
-be 2."""
+be 2. And the image has the sources it is built from."""
 import ast
 import glob
 import os
@@ -51,3 +51,13 @@ result = subprocess.run([sys.argv[1], "serve"], capture_output=True, text=True,
 if result.returncode != 3 or "/no/such/folder" not in result.stderr:
     sys.exit(f"deployment.yml: exit {result.returncode}: {result.stderr}")
 print("azureml/deployment.yml: " + ", ".join(settings))
+
+# What .dockerignore does not let in is missing in the image's build, which only a machine with an engine would see.
+with open(os.path.join(ROOT, "CMakeLists.txt")) as file:
+    folders = re.findall(r"^add_subdirectory\((\w+)\)$", file.read(), re.MULTILINE) # without the tests
+with open(os.path.join(ROOT, ".dockerignore")) as file:
+    let_in = file.read().split()
+assert folders, "no folders in CMakeLists.txt"
+for folder in folders:
+    assert f"!{folder}/" in let_in, f".dockerignore keeps {folder}/ out of the image's build"
+print(".dockerignore: lets in " + ", ".join(folders))
