@@ -114,6 +114,7 @@ void check_report(const fs::path& file) {
     if (file.extension() != ".html") throw usage_error("--report must name a file that ends in .html");
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     std::error_code error;
+    if (fs::is_directory(file, error)) throw usage_error("--report: " + file.string() + " is a folder");
     if (!fs::is_directory(folder, error))
         throw usage_error("--report: there is no folder " + folder.string());
 }

@@ -8,8 +8,10 @@
 #include "export/onnx_file.hpp"
 #include "export/weight_export.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace petnet::app {
 namespace {
@@ -31,11 +33,28 @@ void check(const export_arguments& a) {
     if (a.preprocess && a.onnx.empty() && a.mlflow.empty())
         throw usage_error("--preprocess is for --onnx and --mlflow");
     if (a.half && a.safetensors.empty()) throw usage_error("--half is for --safetensors");
+    if (a.naming == "fastai" && a.torch.empty()) throw usage_error("--naming is for --torch");
+}
+
+// Each has a place of its own, and none is the model's.
+void check_places(const fs::path& model, const export_arguments& a) {
+    std::error_code error;
+    std::vector<fs::path> taken{fs::weakly_canonical(model, error)};
+    for (const fs::path& place : {a.onnx, a.mlflow, a.torch, a.safetensors}) {
+        if (place.empty()) continue;
+        const fs::path real = fs::weakly_canonical(place, error);
+        if (real == taken.front()) throw usage_error(place.string() + " is the model itself");
+        if (std::ranges::find(taken, real) != taken.end())
+            throw usage_error(place.string() + " is named for two formats");
+        taken.push_back(real);
+    }
 }
 
 void run_export(const export_arguments& a) {
     check(a);
-    const exporting::exported_model model = exporting::read_model(model_file(a.options));
+    const fs::path file = model_file(a.options);
+    check_places(file, a);
+    const exporting::exported_model model = exporting::read_model(file);
     const auto input = a.preprocess ? exporting::onnx_input::pixels : exporting::onnx_input::tensor;
     const auto done = [](const fs::path& place) { tell_result("{}\n", place.string()); };
     if (!a.onnx.empty()) exporting::write_onnx(model, input, a.onnx), done(a.onnx);

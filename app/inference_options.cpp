@@ -38,7 +38,7 @@ void add_tta_options(CLI::App& command, inference_options& o) {
                   "photograph as it is, three quarters the mean of four augmented ones; logits are then the "
                   "logarithms of the probabilities")
         ->group("Answers");
-    add_option(command, "Answers", "--seed", o.seed, "of --tta's draws");
+    add_option(command, "Answers", "--seed", o.seed, "of --tta's draws")->check(whole_number);
 }
 
 infer::answering answering(const inference_options& options, const char* what, progress_bar& bar) {

@@ -21,6 +21,14 @@ CLI::Option* with_environment(CLI::Option* option) {
     return option->envname(name)->type_size(1);
 }
 
+std::string whole_number(const std::string& text) {
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, number);
+    if (stopped == end && error == std::errc()) return {};
+    return "must be a whole number from 0 to " + std::to_string(std::numeric_limits<std::uint64_t>::max());
+}
+
 void add_input_options(CLI::App& command, train::train_options& o) {
     const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
         return add_option(command, group, name, value, help);
@@ -57,15 +65,7 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     add("Training", "--batch-size", o.batch_size, "photographs per step, of all processes together");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")
-        ->check([](const std::string& text) { // CLI11 would wrap what is negative, and cut what is too large
-            std::uint64_t number = 0;
-            const char* const end = text.data() + text.size();
-            const auto [stopped, error] = std::from_chars(text.data(), end, number);
-            return stopped == end && error == std::errc()
-                       ? std::string()
-                       : "must be a whole number from 0 to " +
-                             std::to_string(std::numeric_limits<std::uint64_t>::max());
-        });
+        ->check(whole_number);
 
     add_device_option(command, o.device);
     add("Machine", "--precision", o.precision, "auto: the fastest that this machine has")

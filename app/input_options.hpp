@@ -18,6 +18,10 @@ CLI::Option* add_option(CLI::App& command, const char* group, const char* name, 
     return with_environment(command.add_option(name, value, help)->group(group)->capture_default_str());
 }
 
+// For ->check(): what is wrong with a seed, if anything. CLI11 would wrap what is negative, and cut what is
+// too large.
+std::string whole_number(const std::string& text);
+
 // The values that --help names and a shell completes (app/completion.hpp).
 inline constexpr const char* label_rules = "cat-dog|breed|folder|regex=RE";
 inline constexpr const char* precisions = "auto|fp32|bf16|fp16";

@@ -88,7 +88,10 @@ data::image_folder photos_named(const std::vector<std::string>& arguments, std::
             throw usage_error("- is given twice: there is one standard input");
         photos.add_lines(list);
     }
-    return photos.take();
+    data::image_folder found = photos.take();
+    if (list_read && found.photos.empty() && found.broken.empty() && found.skipped.empty())
+        throw input_error("standard input names no photograph: expected a file or a folder on each line");
+    return found;
 }
 
 } // namespace petnet::app

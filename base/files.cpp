@@ -30,6 +30,30 @@ std::size_t size_of_regular_file(int fd, const std::filesystem::path& path) {
     return static_cast<std::size_t>(status.st_size);
 }
 
+[[noreturn]] void cannot_write(const std::filesystem::path& path, int code) {
+    throw environment_error("cannot write " + path.string() + ": " + std::strerror(code));
+}
+
+// `path` is for the message.
+void write_all(const descriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) cannot_write(path, errno);
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+}
+
+// What a link leads to, be it there or not.
+std::filesystem::path behind_links(std::filesystem::path path) {
+    constexpr int most = 40; // as Linux follows; what is left of a circle cannot be opened
+    std::error_code error;
+    for (int i = 0; i < most && std::filesystem::is_symlink(std::filesystem::symlink_status(path, error));
+         ++i)
+        path = path.parent_path() / std::filesystem::read_symlink(path, error); // an absolute one as it is
+    return path;
+}
+
 int open_for_reading(const std::filesystem::path& path) {
     // O_NONBLOCK: opening a FIFO must not wait for a writer; the check for a regular file comes next.
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -88,31 +112,29 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
 
 void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const byte_sink&)>& produce) {
-    const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
-    const auto fail = [&](int code) {
-        ::unlink(temporary.c_str());
-        throw environment_error("cannot write " + path.string() + ": " + std::strerror(code));
-    };
+    std::error_code error;
+    const std::filesystem::file_status there = std::filesystem::status(path, error);
+    if (std::filesystem::is_directory(there)) cannot_write(path, EISDIR);
+    if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) {
+        const descriptor device(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+        if (device.get() < 0) cannot_write(path, errno);
+        produce([&](std::span<const std::byte> bytes) { write_all(device, path, bytes); });
+        return;
+    }
+    const std::filesystem::path target = behind_links(path);
+    const std::filesystem::path temporary = target.string() + ".tmp" + std::to_string(::getpid());
     descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) fail(errno);
+    if (file.get() < 0) cannot_write(path, errno);
     try {
-        produce([&](std::span<const std::byte> bytes) {
-            while (!bytes.empty()) {
-                const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
-                if (n < 0 && errno == EINTR) continue;
-                if (n < 0) fail(errno);
-                bytes = bytes.subspan(static_cast<std::size_t>(n));
-            }
-        });
+        produce([&](std::span<const std::byte> bytes) { write_all(file, path, bytes); });
+        if (::fsync(file.get()) != 0 || file.close() != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
+            cannot_write(path, errno);
     } catch (...) {
         ::unlink(temporary.c_str());
         throw;
     }
-    if (::fsync(file.get()) != 0) fail(errno);
-    if (file.close() != 0) fail(errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) fail(errno);
     // The rename itself must survive a power cut; some file systems refuse fsync on a folder: not an error.
-    const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+    const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
     const descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (directory.get() >= 0) (void)::fsync(directory.get());
 }

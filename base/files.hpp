@@ -33,7 +33,9 @@ class mapped_file {
 [[nodiscard]] std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t limit);
 
 // Writes to a temporary name in the same folder, flushes to the disk, renames: readers see the old file or
-// the whole new one, never a part. `produce` is called once with a sink it may call any number of times.
+// the whole new one, never a part. A link stays, and leads to the new file; into what is no file (a device, a
+// pipe) the bytes are written as they come. `produce` is called once with a sink it may call any number of
+// times.
 using byte_sink = std::function<void(std::span<const std::byte>)>;
 void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const byte_sink&)>& produce);

@@ -101,7 +101,7 @@ def draw(result, precision):
         out.append(f'<path d="M{x.at(left):.1f} {y.at(left * peak["copy_gb_per_s"]):.1f}L{x.at(ridge):.1f} {y.at(roof):.1f}'
                    f'L{x.at(right):.1f} {y.at(roof):.1f}" stroke="#222222" stroke-width="1.5"/>')
     out.append("</g>")
-    for peak, ridge in zip(peaks, ridges): # beside the ridge, where no operation can be
+    for peak, ridge in zip(peaks, ridges): # left of the ridge, above the roof: few operations are there
         threads = f"{peak['threads']} threads: " if peak["threads"] else ""
         out.append(text(x.at(ridge) - 8, y.at(compute_peak(peak)) + 4,
                         f"{threads}{compute_peak(peak):.0f} GFLOP/s, {peak['copy_gb_per_s']:.1f} GB/s", "end", 11))

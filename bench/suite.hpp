@@ -22,9 +22,9 @@ struct suite_options {
     std::filesystem::path photographs; // a folder
 };
 
-// For each combination: every operation of the plans of the three phases (one of each kind and shape) and the
+// For each combination: every operation of the steps' plans (one of each kind and shape) and the
 // steps themselves; once: an operation that does nothing, the photo path and a checkpoint. The cases are
-// described, nothing is prepared yet. They share devices and plans, of which one is open at a time: run them
+// described, nothing is prepared yet. Steps share devices and plans, of which one is open at a time: run them
 // in this order.
 [[nodiscard]] std::vector<std::unique_ptr<bench_case>> make_suite(const suite_options& options);
 

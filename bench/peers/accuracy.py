@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Does petnet learn what fastai learns? Fifteen seeds on the embedded sample against fastai's record of five.
 

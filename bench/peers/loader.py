@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """petnet's loader against torchvision's DataLoader with Pillow, and the same with OpenCV: whole epochs, taking turns.
 

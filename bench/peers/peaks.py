@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """petnet-bench's peaks of this processor against likwid-bench's and PyTorch's matrix product, taking turns.
 

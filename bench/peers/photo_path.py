@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """petnet's photo path against Pillow and torchvision's transforms: one thread each, the same files, taking turns.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`petnet serve` against FastAPI with ONNX Runtime (serve_fastapi.py): many clients at once, on the same cores, taking turns.
 

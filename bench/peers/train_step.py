@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """petnet's training and evaluation steps against PyTorch's, taking turns on the same cores.
 

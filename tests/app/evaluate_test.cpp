@@ -58,6 +58,9 @@ TEST_F(evaluate, finds_what_the_training_found) {
     reporting.insert(reporting.end(), {"--report", at("page.html")});
     const outcome plain = run(reporting);
     EXPECT_NE(content_of(folder() / "page.html").find("data:image/jpeg"), std::string::npos);
+    fs::create_directory(folder() / "folder.html");
+    EXPECT_TRUE(refused(run({"evaluate", "--model", at("o"), "--data", data, "--report", at("folder.html")}),
+                        2, {"is a folder"}));
     EXPECT_TRUE(refused(run({"evaluate", "--model", at("o"), "--data", data, "--report", at("page.txt")}), 2,
                         {".html"}));
     for (const char* part : {"class", "cat", "dog", "loss", "error_rate", "calibration_error"})

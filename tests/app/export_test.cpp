@@ -46,6 +46,11 @@ TEST_F(exporting, writes_what_petnet_reads_again) {
     refuses({"--torch", at("x"), "--naming", "timm"}, "--naming");
     refuses({"--torch", at("x"), "--preprocess"}, "--preprocess");
     refuses({"--torch", at("x"), "--half"}, "--half");
+    refuses({"--safetensors", at("x"), "--naming", "fastai"}, "--naming");
+    refuses({"--torch", at("x"), "--safetensors", at("o/../x")}, "two formats");
+    const std::string before = content_of(folder() / "o/model.safetensors");
+    refuses({"--safetensors", at("o/model.safetensors"), "--half"}, "the model itself");
+    EXPECT_EQ(content_of(folder() / "o/model.safetensors"), before);
     EXPECT_TRUE(refused(run({"export", "--model", at("none"), "--torch", at("x")}), 3, {at("none")}));
     EXPECT_TRUE(refused(run({"export", "--model", at("o"), "--torch", at("no/x")}), 4, {at("no/x")}));
 }

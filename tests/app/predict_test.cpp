@@ -127,6 +127,8 @@ TEST_F(predict, the_others_go_on_where_one_is_bad) {
     EXPECT_TRUE(refused(run({"predict", "--model", sound, sound}), 3, {sound}));
     EXPECT_TRUE(refused(run({"predict"}), 2, {"images"}));
     EXPECT_TRUE(refused(run({"predict", "--model", model, "-", "-"}), 2, {"twice"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", model, "-"}), 3, {"standard input names no photograph"}));
+    EXPECT_TRUE(refused(run({"predict", "--model", model, "--tta", "--seed", "-1", sound}), 2, {"--seed"}));
     EXPECT_TRUE(refused(run({"predict", "--model", model, "--batch-size", "0", sound}), 2, {"--batch-size"}));
     EXPECT_TRUE(refused(run({"predict", "--model", model, "--threads", "-1", sound}), 2, {"--threads"}));
 }

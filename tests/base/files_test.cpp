@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 
+#include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -57,6 +58,29 @@ TEST_F(files, reading_refuses_what_is_no_file_or_too_large) {
     EXPECT_THROW((void)read_file(folder_ / "a.txt", 3), input_error);
     std::ofstream(folder_ / "empty").flush();
     EXPECT_TRUE(mapped_file(folder_ / "empty").bytes().empty());
+}
+
+TEST_F(files, links_and_devices_stay_what_they_are) {
+    write_file_atomically(folder_ / "a.txt", "old");
+    fs::create_symlink("a.txt", folder_ / "link");
+    write_file_atomically(folder_ / "link", "new");
+    EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+    EXPECT_EQ(text_of(folder_ / "a.txt"), "new");
+    fs::create_symlink("b.txt", folder_ / "dangling");
+    write_file_atomically(folder_ / "dangling", "first");
+    EXPECT_EQ(text_of(folder_ / "b.txt"), "first");
+
+    ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+    const int reader = ::open((folder_ / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+    write_file_atomically(folder_ / "pipe", "through");
+    char text[8] = {};
+    EXPECT_EQ(::read(reader, text, sizeof text), 7);
+    ::close(reader);
+    EXPECT_STREQ(text, "through");
+    EXPECT_TRUE(fs::is_fifo(folder_ / "pipe"));
+
+    fs::create_directory(folder_ / "sub");
+    EXPECT_THROW(write_file_atomically(folder_ / "sub", "x"), environment_error);
 }
 
 TEST_F(files, writing_into_a_missing_folder_is_an_environment_error) {
