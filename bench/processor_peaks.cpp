@@ -38,7 +38,8 @@ std::vector<std::size_t> allowed_processors() {
     if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         for (std::size_t i = 0; i < CPU_SETSIZE; ++i)
             if (CPU_ISSET(i, &allowed)) found.push_back(i);
-    std::ranges::stable_partition(found, [](std::size_t i) { return first_of_its_core(i) == i; });
+    std::stable_partition(found.begin(), found.end(),
+                          [](std::size_t i) { return first_of_its_core(i) == i; });
     return found;
 }
 

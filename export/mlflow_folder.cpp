@@ -71,8 +71,8 @@ std::string list(const char* before) {
 
 } // namespace
 
-void write_mlflow(const exported_model& model, onnx_input input, const fs::path& named) {
-    const fs::path folder = named.has_filename() ? named : named.parent_path(); // without a slash at the end
+void write_mlflow(const exported_model& model, onnx_input input, const fs::path& place) {
+    const fs::path folder = place.has_filename() ? place : place.parent_path(); // without a slash at the end
     std::error_code error;
     if (fs::exists(folder, error))
         throw input_error(folder.string() + " is there already: name a folder that is not");

@@ -9,9 +9,9 @@
 
 namespace petnet::exporting {
 
-// Makes `folder` with MLmodel, model.onnx, conda.yaml, python_env.yaml and requirements.txt in it.
+// Makes the folder `place` with MLmodel, model.onnx, conda.yaml, python_env.yaml and requirements.txt in it.
 // input_error where something of that name is there already; environment_error as write_onnx, and where it
 // cannot be made. The folder appears whole, or not at all.
-void write_mlflow(const exported_model& model, onnx_input input, const std::filesystem::path& folder);
+void write_mlflow(const exported_model& model, onnx_input input, const std::filesystem::path& place);
 
 } // namespace petnet::exporting
