@@ -118,11 +118,19 @@ TEST_F(tracking, of_a_failing_server_changes_no_bit) {
         send_answer(connection, "500 Internal Server Error");
     };
     const auto hang = [](http_connection& connection) { connection.stall(60s); };
-    for (const failing& each :
-         std::vector<failing>{{"away_at_first", 1, when([](int number) { return number < 1; }, reset)},
-                              {"dies_midway", 2, when([](int number) { return number >= 2; }, reset)},
-                              {"errors", 2, when([](int) { return true; }, error)},
-                              {"hangs", 2, when([](int) { return true; }, hang)}}) {
+    const auto throttle = [](http_connection& connection) {
+        send_answer(connection, "429 Too Many Requests");
+    };
+    const auto refuse = [](http_connection& connection) { send_answer(connection, "401 Unauthorized"); };
+    // Where it never comes back there is a second one at the end, of what was not told.
+    for (const failing& each : std::vector<failing>{
+             {"away_at_first", 1, when([](int number) { return number < 1; }, reset)},
+             {"dies_midway", 2, when([](int number) { return number >= 2; }, reset)},
+             {"errors", 2, when([](int) { return true; }, error)},
+             {"throttles", 2, when([](int) { return true; }, throttle)},
+             {"throttles_at_first", 1, when([](int number) { return number < 1; }, throttle)},
+             {"refuses", 2, when([](int) { return true; }, refuse)},
+             {"hangs", 2, when([](int) { return true; }, hang)}}) {
         requests = 0;
         fake_mlflow server(each.fault);
         const outcome result = run(training(data, each.how), told_to(server.uri()));
