@@ -4,9 +4,9 @@
 
 usage: roofline.py RESULT.json PRECISION OUT.svg
 
-Each operation in this precision is a point: what it computes for each byte that it has to move, against what it achieved. The roof is
-what the machine can at best: its copy bandwidth times the intensity, up to its multiply-adds. Filled points are
-measured with warm caches, from which more can come than from memory; hollow ones with emptied caches.
+Each operation in this precision is a point: what it computes for each byte that it has to move, against what it
+achieved. The roof is what the machine can at best: its copy bandwidth times the intensity, up to its multiply-adds.
+Filled points are measured with warm caches, from which more can come than from memory; hollow ones with emptied caches.
 """
 import html
 import json
@@ -39,8 +39,8 @@ def points_of(result, precision):
     """(kind, intensity in FLOP/byte, GFLOP/s warm, GFLOP/s cold) of each operation that computes."""
     return [(case["group"], case["flops"] / case["bytes"], 1e-9 * case["flops"] / case["hot"]["median"],
              1e-9 * case["flops"] / case["cold"]["median"])
-            for case in result["cases"] if case["precision"] == precision and "cold" in case and case["flops"] > 0 and case["cold"]["median"] > 0
-            and case["hot"]["median"] > 0]
+            for case in result["cases"] if case["precision"] == precision and "cold" in case and case["flops"] > 0
+            and case["cold"]["median"] > 0 and case["hot"]["median"] > 0]
 
 
 class Axis:

@@ -23,9 +23,9 @@ struct suite_options {
 };
 
 // For each combination: every operation of the steps' plans (one of each kind and shape) and the
-// steps themselves; once: an operation that does nothing, the photo path and a checkpoint. The cases are
-// described, nothing is prepared yet. Steps share devices and plans, of which one is open at a time: run them
-// in this order.
+// steps themselves; once: an operation that does nothing (not on a GPU), the photo path and a checkpoint. The
+// cases are described, nothing is prepared yet. Steps share devices and plans, of which one is open at a
+// time: run them in this order.
 [[nodiscard]] std::vector<std::unique_ptr<bench_case>> make_suite(const suite_options& options);
 
 // Parts of it, in harness_case.cpp, plan_cases.cpp, photo_cases.cpp and checkpoint_case.cpp.

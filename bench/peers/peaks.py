@@ -5,8 +5,9 @@
 usage: peaks.py PETNET_BENCH [--rounds 7] [--json FILE]   (apt-get install likwid; pip install torch)
 
 Copy: more memory than the caches hold, bytes read and bytes written, by ordinary stores or past the caches, whichever
-is faster. FMA: multiply-adds in registers, float32. GEMM: the same 1x1 convolution of 16 images of
-1024 channels and 16 x 16 pixels, float32, channels-last, by oneDNN in both. All threads. Prints a Markdown table of the medians over the rounds and of the ratio of each round's pair.
+is faster. FMA: multiply-adds in registers, float32. GEMM: the same 1x1 convolution of 16 images of 1024 channels and
+16 x 16 pixels, float32, channels-last, by oneDNN in both. All threads. Prints a Markdown table of the medians over the
+rounds and of the ratio of each round's pair.
 """
 import argparse
 import json
@@ -35,6 +36,7 @@ def likwid(test, size, unit, threads):
 
 
 def product(torch, pixels, weights):
+    """GFLOP/s, once at speed."""
     seconds = []
     with torch.no_grad():
         for _ in range(50):
@@ -73,7 +75,8 @@ def main():
     import torch
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    pixels, weights = (torch.rand(dims).to(memory_format=torch.channels_last) for dims in ((16, 1024, 16, 16), (1024, 1024, 1, 1)))
+    pixels, weights = (torch.rand(dims).to(memory_format=torch.channels_last)
+                       for dims in ((16, 1024, 16, 16), (1024, 1024, 1, 1)))
     copies, multiply_add = widest()
 
     ours, theirs = [], []

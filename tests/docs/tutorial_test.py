@@ -3,8 +3,9 @@
 """tutorial_test.py PROGRAM: the commands of docs/tutorial.md do what it says, in the order of the page, and petnet takes
 the settings files in docs/examples.
 
-Blocks of ```sh are run by one bash, with the smaller numbers below and a port that is free. PETNET_TUTORIAL=1 runs the page as it stands, from a
-clone that it builds (some minutes); PETNET_PEERS=1 runs its Python, too, with packages that pip installs."""
+Blocks of ```sh are run by one bash, with the smaller numbers below and a port that is free. PETNET_TUTORIAL=1 runs the
+page as it stands, from a clone that it builds (some minutes); PETNET_PEERS=1 runs its Python, too, with packages that pip
+installs."""
 import os
 import re
 import socket

@@ -193,7 +193,7 @@ void control_channel::beat() {
 }
 
 void control_channel::read_from(peer& from) {
-    std::array<std::byte, 64 * 1024> piece; // NOLINT(cppcoreguidelines-pro-type-member-init): recv fills it
+    std::array<std::byte, 64 * 1024> piece;
     const ssize_t got = ::recv(from.connection.get(), piece.data(), piece.size(), 0);
     if (got > 0) {
         from.arrived.insert(from.arrived.end(), piece.begin(), piece.begin() + got);
