@@ -108,29 +108,40 @@ void control_channel::on_loss(std::function<void()> call) {
     call();
 }
 
+// One who closes a connection with bytes in it that it has not read takes those from the peer too that this
+// one has not read: so it is read until the peer is done.
+void control_channel::wait_until_all_left() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, 5s, [&] {
+        return !lost_.empty() || std::ranges::all_of(peers_, [](const auto& each) { return each->has_left; });
+    });
+}
+
 void control_channel::farewell() noexcept {
     try {
         for (const auto& each : peers_) send_frame(*each, kind::farewell, {}, briefly);
-        // One who closes a connection with bytes in it that it has not read takes those from the peer too
-        // that this one has not read.
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, 5s, [&] {
-            return !lost_.empty() ||
-                   std::ranges::all_of(peers_, [](const auto& each) { return each->has_left; });
-        });
+        wait_until_all_left();
     } catch (...) { // the training is done; the others will see this process end
     }
 }
 
 void control_channel::fail(std::string_view why) noexcept {
     try {
-        if (why_lost()) return;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!lost_.empty()) return;
+            failing_ = true;
+        }
         const std::string text = "rank " + std::to_string(rank_) + " of " + std::to_string(ranks_) +
                                  " failed: " + std::string(why);
-        for (const auto& each : peers_) {
-            send_frame(*each, kind::failure, as_bytes(text), briefly);
-            send_frame(*each, kind::farewell, {}, briefly);
+        for (const auto& each : peers_) send_frame(*each, kind::failure, as_bytes(text), briefly);
+        wait_until_all_left();
+        {
+            const std::lock_guard lock(mutex_);
+            mark_lost(text);
         }
+        changed_.notify_all();
+        call_those_who_asked();
     } catch (...) { // they will see this process end
     }
 }
@@ -182,7 +193,7 @@ void control_channel::beat() {
         if (steady_clock::now() - each->heard > settings_.silence)
             return lose(name_of(*each) + " is gone: it has not been heard of for " +
                             std::to_string(settings_.silence / 1s) + " s" + what_to_do,
-                        each.get());
+                        *each);
         // Where a message is being sent this very moment, that is a sign of life as well.
         if (const std::unique_lock lock(each->sending, std::try_to_lock); lock) {
             const frame_head head{kind::heartbeat, 0};
@@ -201,7 +212,7 @@ void control_channel::read_from(peer& from) {
         return take_frames(from);
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    lose(name_of(from) + " is gone: its process has ended" + what_to_do, &from);
+    lose(name_of(from) + " is gone: its process has ended" + what_to_do, from);
 }
 
 void control_channel::take_frames(peer& from) {
@@ -209,13 +220,13 @@ void control_channel::take_frames(peer& from) {
     frame_head head{};
     while (from.arrived.size() - taken >= sizeof head) {
         std::memcpy(&head, from.arrived.data() + taken, sizeof head);
-        if (head.bytes > most_frame_bytes) return lose(name_of(from) + " sent what is no message", &from);
+        if (head.bytes > most_frame_bytes) return lose(name_of(from) + " sent what is no message", from);
         if (from.arrived.size() - taken - sizeof head < head.bytes) break;
         const auto begin = from.arrived.begin() + static_cast<std::ptrdiff_t>(taken + sizeof head);
         taken += sizeof head + head.bytes;
         const std::vector<std::byte> content(begin, begin + static_cast<std::ptrdiff_t>(head.bytes));
         if (head.what == kind::failure)
-            return lose({reinterpret_cast<const char*>(content.data()), content.size()}, &from);
+            return lose({reinterpret_cast<const char*>(content.data()), content.size()}, from);
         const std::lock_guard lock(mutex_);
         if (head.what == kind::message) from.inbox.push_back(content);
         if (head.what == kind::farewell) from.has_left = true;
@@ -225,18 +236,35 @@ void control_channel::take_frames(peer& from) {
 }
 
 // On the watching thread. The others hear of it from rank 0, which is the one they all are connected to.
-void control_channel::lose(const std::string& why, const peer* whose_fault) {
-    std::vector<std::function<void()>> calls;
+void control_channel::lose(const std::string& why, peer& whose_fault) {
     {
         const std::lock_guard lock(mutex_);
-        lost_ = why;
-        lost_at_ = steady_clock::now();
-        calls.swap(on_loss_);
+        // A peer that goes while this rank tells the others of its own failure does so because it was told.
+        if (failing_) {
+            whose_fault.has_left = true;
+            changed_.notify_all();
+            return;
+        }
+        mark_lost(why);
     }
     changed_.notify_all();
     for (const auto& each : peers_) {
-        if (each.get() != whose_fault) send_frame(*each, kind::failure, as_bytes(why), briefly);
+        if (each.get() != &whose_fault) send_frame(*each, kind::failure, as_bytes(why), briefly);
         ::shutdown(each->connection.get(), SHUT_RDWR); // ends a send that waits
+    }
+    call_those_who_asked();
+}
+
+void control_channel::mark_lost(const std::string& why) {
+    lost_ = why;
+    lost_at_ = steady_clock::now();
+}
+
+void control_channel::call_those_who_asked() {
+    std::vector<std::function<void()>> calls;
+    {
+        const std::lock_guard lock(mutex_);
+        calls.swap(on_loss_);
     }
     for (const auto& call : calls) call();
 }

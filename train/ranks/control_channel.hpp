@@ -53,7 +53,8 @@ class control_channel {
 
     // Tells the others that this rank ends well, and waits (not for long) until they have said so too.
     void farewell() noexcept;
-    // Tells the others that this rank ends and why, unless they have ended before.
+    // Tells the others that this rank ends and why, unless one has ended before, and waits (not for long)
+    // until they have heard it.
     void fail(std::string_view why) noexcept;
 
   private:
@@ -80,7 +81,10 @@ class control_channel {
     void read_from(peer& from);
     void take_frames(peer& from);
     void beat();
-    void lose(const std::string& why, const peer* whose_fault);
+    void lose(const std::string& why, peer& whose_fault);
+    void mark_lost(const std::string& why); // mutex_ is held
+    void call_those_who_asked();
+    void wait_until_all_left();
     [[nodiscard]] std::string name_of(const peer& who) const;
 
     int rank_;
@@ -92,6 +96,7 @@ class control_channel {
     mutable std::condition_variable changed_;
     std::string lost_; // why; empty: nobody is
     std::chrono::steady_clock::time_point lost_at_;
+    bool failing_ = false; // this rank, which tells the others
     std::vector<std::function<void()>> on_loss_;
     bool stopping_ = false;
     std::thread watcher_;
