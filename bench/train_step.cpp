@@ -4,7 +4,8 @@
 //   N             {"seconds": [...]} of N steps, the host waiting for each one's loss
 //   pipelined N   {"steps": N, "seconds": s}: N steps, each prepared while the device works on the last
 //   uploading N   the same, each step with its photographs uploaded
-// At the end of the input one line with the peak of resident memory and the pairs of operations done as one.
+// At the end of the input one line with the peak of resident memory, the pairs of operations done as one and
+// the operations that read through a batch norm.
 #include "bench/step_under_test.hpp"
 
 #include <algorithm>
@@ -52,10 +53,13 @@ int run(int argc, char** argv) {
     for (std::string line; std::getline(std::cin, line);) answer(tested, line);
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    const auto fused = std::ranges::count_if(tested.plan().nodes(),
-                                             [](const auto& node) { return node.prepared == nullptr; });
-    std::printf("{\"peak_rss_mb\": %.1f, \"fused_pairs\": %td}\n", static_cast<double>(usage.ru_maxrss) / 1e3,
-                fused);
+    const auto& nodes = tested.plan().nodes();
+    const auto fused =
+        std::ranges::count_if(nodes, [](const auto& node) { return node.prepared == nullptr; });
+    const auto through_norms = std::ranges::count_if(
+        nodes, [](const auto& node) { return kernels::convolves_through_norm(node.params); });
+    std::printf("{\"peak_rss_mb\": %.1f, \"fused_pairs\": %td, \"through_norms\": %td}\n",
+                static_cast<double>(usage.ru_maxrss) / 1e3, fused, through_norms);
     return 0;
 }
 

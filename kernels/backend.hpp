@@ -21,6 +21,9 @@ namespace petnet::kernels {
 
 // Memory of a backend's device, aligned to `memory_alignment`, content undefined. Freed by the deleter.
 inline constexpr std::size_t memory_alignment = 256;
+[[nodiscard]] constexpr std::size_t aligned(std::size_t bytes) noexcept {
+    return (bytes + memory_alignment - 1) / memory_alignment * memory_alignment;
+}
 using device_memory = std::unique_ptr<std::byte, std::function<void(std::byte*)>>;
 
 // A place in a backend's order of work: what was executed and asked for before it. 0 is always reached.
@@ -120,6 +123,16 @@ class backend {
     [[nodiscard]] virtual std::unique_ptr<operation> prepare_pair(const operation_params& /*first*/,
                                                                   const operation_params& /*second*/) {
         return nullptr;
+    }
+
+    // Whether a training step is faster where the convolution of this shape reads its input through the batch
+    // norm and ReLU before it (`saved`) than where that tensor is written; `trains`: its weights are trained,
+    // and their gradient reads the tensor, too. The convolution is followed by a batch norm with a residual
+    // and ReLU. Asked before a plan's memory is laid out, and answered alike in the runs that continue this
+    // one.
+    [[nodiscard]] virtual bool reads_through_norm(const convolution_shape& /*shape*/, dtype /*activations*/,
+                                                  bool /*trains*/) {
+        return false;
     }
 
     // After out_of_device_memory: operations prepared from now on make do with less workspace, and may be

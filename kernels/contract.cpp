@@ -113,6 +113,7 @@ void check(const checker& must, const convolution_forward& op) {
     must.tensor("x", op.x, op.x.desc.type, op.shape.x());
     must.tensor("w", op.w, dtype::f32, op.shape.w());
     must.tensor("y", op.y, op.x.desc.type, op.shape.y());
+    must.optional("saved", op.saved, dtype::f32, {4, op.shape.in_channels});
 }
 
 void check(const checker& must, const convolution_backward_data& op) {
@@ -129,6 +130,7 @@ void check(const checker& must, const convolution_backward_weights& op) {
     must.tensor("x", op.x, op.x.desc.type, op.shape.x());
     must.tensor("dy", op.dy, op.x.desc.type, op.shape.y());
     must.tensor("dw", op.dw, dtype::f32, op.shape.w());
+    must.optional("saved", op.saved, dtype::f32, {4, op.shape.in_channels});
 }
 
 // x is an activation or features; returns the number of its channels.

@@ -45,9 +45,14 @@ double flops_of(const sampled_photo_to_tensor& op) {
     if (averaged_extents(photo, {y[2], y[3]}) != photo) flops += count_of(op.pixels);
     return flops;
 }
-double flops_of(const convolution_forward& op) { return flops_of(op.shape); }
+template <class Op> double flops_of_applied_norm(const Op& op) {
+    return op.saved.present() ? 2 * count_of(op.x) : 0;
+}
+double flops_of(const convolution_forward& op) { return flops_of(op.shape) + flops_of_applied_norm(op); }
 double flops_of(const convolution_backward_data& op) { return flops_of(op.shape); }
-double flops_of(const convolution_backward_weights& op) { return flops_of(op.shape); }
+double flops_of(const convolution_backward_weights& op) {
+    return flops_of(op.shape) + flops_of_applied_norm(op);
+}
 
 template <class Op> double flops_of_applying(const Op& op) {
     return op.y.present() ? (op.residual.present() ? 3 : 2) * count_of(op.x) : 0;
@@ -63,7 +68,7 @@ double flops_of(const batch_norm_backward& op) {
     if (op.dx.present()) each += 4;            // two differences, two products
     return each * count_of(op.x);
 }
-double flops_of(const max_pool_forward& op) { return op.saved.present() ? 2 * count_of(op.x) : 0; }
+double flops_of(const max_pool_forward& op) { return flops_of_applied_norm(op); }
 double flops_of(const max_pool_backward& op) { return (op.dy2.present() ? 2 : 1) * count_of(op.dy); }
 double flops_of(const concat_pool_forward& op) { return count_of(op.x); }
 double flops_of(const concat_pool_backward& op) { return count_of(op.dy); } // a division, a sum

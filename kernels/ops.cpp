@@ -44,8 +44,9 @@ consteval auto describe(std::type_identity<sampled_photo_to_tensor>) {
 }
 consteval auto describe(std::type_identity<convolution_forward>) {
     using op = convolution_forward;
-    return describe_as<op>("convolution_forward",
-                           {{"x", &op::x, read}, {"w", &op::w, read}, {"y", &op::y, write}});
+    return describe_as<op>(
+        "convolution_forward",
+        {{"x", &op::x, read}, {"w", &op::w, read}, {"y", &op::y, write}, {"saved", &op::saved, read}});
 }
 consteval auto describe(std::type_identity<convolution_backward_data>) {
     using op = convolution_backward_data;
@@ -54,8 +55,9 @@ consteval auto describe(std::type_identity<convolution_backward_data>) {
 }
 consteval auto describe(std::type_identity<convolution_backward_weights>) {
     using op = convolution_backward_weights;
-    return describe_as<op>("convolution_backward_weights",
-                           {{"x", &op::x, read}, {"dy", &op::dy, read}, {"dw", &op::dw, write}});
+    return describe_as<op>(
+        "convolution_backward_weights",
+        {{"x", &op::x, read}, {"dy", &op::dy, read}, {"dw", &op::dw, write}, {"saved", &op::saved, read}});
 }
 consteval auto describe(std::type_identity<batch_norm_forward>) {
     using op = batch_norm_forward;
@@ -185,6 +187,12 @@ template <class Params, class Visit> void visit_operands(Params& op, const Visit
 
 std::string_view name_of(const operation_params& op) {
     return std::visit([]<class Op>(const Op&) { return description_of<Op>.name; }, op);
+}
+
+bool convolves_through_norm(const operation_params& op) {
+    if (const auto* forward = std::get_if<convolution_forward>(&op)) return forward->saved.present();
+    const auto* weights = std::get_if<convolution_backward_weights>(&op);
+    return weights != nullptr && weights->saved.present();
 }
 
 void for_each_operand(operation_params& op,

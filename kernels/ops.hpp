@@ -97,27 +97,30 @@ struct convolution_shape {
     bool operator==(const convolution_shape&) const = default;
 };
 
-// y[n,k,p,q] = sum over c,r,s of x[n,c,p*stride+r-padding,q*stride+s-padding] * w[k,c,r,s]
-//   x, y  activations of shape.x(), shape.y(), the same dtype
-//   w     f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x); rounded
-//   to the
-//         activations' dtype inside
+// y[n,k,p,q] = sum over c,r,s of a[n,c,p*stride+r-padding,q*stride+s-padding] * w[k,c,r,s]
+// over a = x, or a = relu(scale*x + shift) where `saved` is present (rows 2 and 3 of batch_norm_forward's
+// `saved`): a batch norm with its ReLU that has no tensor of its own. Padding is 0 of a.
+//   x, y   activations of shape.x(), shape.y(), the same dtype; a is rounded to it, and scale and shift may
+//   be w      f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x);
+//   rounded
+//          to the activations' dtype inside
+//   saved  (optional) f32 (4, in_channels)
 struct convolution_forward {
     convolution_shape shape;
-    tensor_view x, w, y;
+    tensor_view x, w, y, saved;
 };
 
-// dx = the gradient of the loss with respect to x, given dy with respect to y.
+// dx = the gradient of the loss with respect to a, given dy with respect to y.
 struct convolution_backward_data {
     convolution_shape shape;
     tensor_view dy, w, dx;
 };
 
 // dw = the gradient with respect to w: f32, layout of w. A backend may round it to the dtype of the
-// activations first, as cuDNN does.
+// activations first, as cuDNN does. a is read as in the forward pass.
 struct convolution_backward_weights {
     convolution_shape shape;
-    tensor_view x, dy, dw;
+    tensor_view x, dy, dw, saved;
 };
 
 // ---------------------------------------------------------------------------------------------------------
@@ -136,7 +139,7 @@ inline constexpr double batch_norm_momentum = 0.1;
 //   unbiased one, sum((x-mean)^2)/(M-1)
 //   saved   f32 (4, channels): mean, inverse deviation, scale, shift, for the backward pass
 //   residual (optional), y   as x. y may be x or residual. y may be absent: then only the statistics, the
-//   running updates and `saved` are computed, for max_pool_forward to apply.
+//   running updates and `saved` are computed, for max_pool_forward or convolutions to apply.
 // M = 1 has no unbiased variance: std::logic_error when prepared.
 struct batch_norm_forward {
     tensor_view x, gamma, beta, running_mean, running_variance, residual, y, saved;
@@ -296,6 +299,9 @@ using operation_params =
                  softmax_cross_entropy, loss_scale_update, adam_step>;
 
 [[nodiscard]] std::string_view name_of(const operation_params& op); // "convolution_forward"
+
+// Whether it is a convolution, or a gradient of its weights, that reads through a batch norm (`saved`).
+[[nodiscard]] bool convolves_through_norm(const operation_params& op);
 
 enum class access : std::uint8_t { read, write, update };
 

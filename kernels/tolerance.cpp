@@ -57,11 +57,13 @@ dtype rounded_to(const operation_params& op, dtype written) {
 // A sum of n terms, each rounded by at most eps = 2^-24, is off by about eps * sqrt(n) of its size; 16 covers
 // the constants: several sums in a row (mean, then variance, then the scale that multiplies all) and elements
 // larger than the typical one. A bf16 result is rounded once more, by up to 2^-8 of itself (f16: 2^-11); dx
-// of a batch norm with a residual twice, as a kernel may keep g in dresidual alone.
+// of a batch norm with a residual twice, as a kernel may keep g in dresidual alone, and what is convolved
+// through a batch norm once before it is.
 double tolerance_of(const operation_params& op, dtype written) {
     const double arithmetic = 16 * 0x1p-24 * std::sqrt(std::visit(longest_sum{}, op)) * magnification(op);
     const auto* backward = std::get_if<batch_norm_backward>(&op);
-    const int roundings = backward != nullptr && backward->dresidual.present() ? 2 : 1;
+    const bool twice = convolves_through_norm(op) || (backward != nullptr && backward->dresidual.present());
+    const int roundings = twice ? 2 : 1;
     const dtype rounded = rounded_to(op, written);
     const double unit = rounded == dtype::bf16 ? 0x1p-8 : rounded == dtype::f16 ? 0x1p-11 : 0;
     return roundings * unit + arithmetic;

@@ -106,6 +106,31 @@ void plan_builder::read_photographs(const view& image) {
     add("photo", sampled_photo_to_tensor{pixels, plan_.transforms_, image, options.mean, options.deviation});
 }
 
+convolution_shape plan_builder::shape_of(const convolution_unit& unit, const shape& input) const {
+    return {.batch = input[0],
+            .in_channels = unit.in_channels,
+            .height = input[2],
+            .width = input[3],
+            .out_channels = unit.out_channels,
+            .kernel = unit.kernel,
+            .stride = unit.stride,
+            .padding = unit.padding};
+}
+
+bool plan_builder::is_read_through_norm(std::size_t index, const shape& output) const {
+    const convolution_unit& unit = net_.units[index];
+    if (!training() || !unit.relu || unit.residual || unit.max_pool) return false;
+    const std::size_t activation = index + 1;
+    const convolution_unit* reader = nullptr;
+    for (const convolution_unit& other : net_.units) {
+        if (other.residual == activation || (other.input == activation && reader != nullptr)) return false;
+        if (other.input == activation) reader = &other;
+    }
+    return reader != nullptr && reader->residual && reader->relu &&
+           plan_.device_.reads_through_norm(shape_of(*reader, output), plan_.options_.activations,
+                                            trains_convolutions());
+}
+
 void plan_builder::forward_body() {
     const plan_options& options = plan_.options_;
     view image = activation({options.batch, 3, options.height, options.width});
@@ -116,23 +141,19 @@ void plan_builder::forward_body() {
     plan_.image_ = image;
     activations_ = {image};
 
-    for (const convolution_unit& unit : net_.units) {
+    for (std::size_t index = 0; index < net_.units.size(); ++index) {
+        const convolution_unit& unit = net_.units[index];
         unit_state state;
         state.input = activations_[unit.input];
-        const shape& in = state.input.desc.dims;
-        state.shape = {.batch = in[0],
-                       .in_channels = unit.in_channels,
-                       .height = in[2],
-                       .width = in[3],
-                       .out_channels = unit.out_channels,
-                       .kernel = unit.kernel,
-                       .stride = unit.stride,
-                       .padding = unit.padding};
+        if (unit.input > 0 && !units_[unit.input - 1].output.present())
+            state.input_norm = units_[unit.input - 1].saved;
+        state.shape = shape_of(unit, state.input.desc.dims);
         if (state.shape.out_height() < 1 || state.shape.out_width() < 1)
             throw std::logic_error("plan: the image is too small for " + unit.convolution);
         state.convolved = activation(state.shape.y());
-        add(unit.convolution, convolution_forward{state.shape, state.input,
-                                                  value_of(unit.convolution + ".weight"), state.convolved});
+        add(unit.convolution,
+            convolution_forward{state.shape, state.input, value_of(unit.convolution + ".weight"),
+                                state.convolved, state.input_norm});
         if (training() || unit.max_pool) state.saved = vector(dtype::f32, {4, unit.out_channels});
         const view residual = unit.residual ? activations_[*unit.residual] : view{};
         if (unit.max_pool) {
@@ -145,12 +166,14 @@ void plan_builder::forward_body() {
                 state.argmax = tensor(desc);
             }
             add("maxpool", max_pool_forward{state.convolved, state.saved, state.output, state.argmax});
+        } else if (is_read_through_norm(index, state.shape.y())) {
+            normalise(unit.batch_norm, state.convolved, residual, {}, state.saved, unit.relu);
         } else {
             // Evaluation keeps nothing: the normalised tensor replaces the convolved one.
             state.output = training() ? activation(state.shape.y()) : state.convolved;
             normalise(unit.batch_norm, state.convolved, residual, state.output, state.saved, unit.relu);
         }
-        activations_.push_back(state.output);
+        activations_.push_back(state.output.present() ? state.output : state.convolved);
         units_.push_back(state);
     }
 }
@@ -256,8 +279,9 @@ void plan_builder::backward_unit(std::size_t index) {
     normalise_backward(unit.batch_norm, op);
 
     if (trains_convolutions())
-        add(unit.convolution, convolution_backward_weights{state.shape, state.input, op.dx,
-                                                           gradient_of(unit.convolution + ".weight")});
+        add(unit.convolution,
+            convolution_backward_weights{state.shape, state.input, op.dx,
+                                         gradient_of(unit.convolution + ".weight"), state.input_norm});
     if (!first) {
         const view dx = tensor(state.input.desc);
         add(unit.convolution,

@@ -33,12 +33,18 @@ class plan_builder {
     // What the backward pass needs of the forward pass.
     struct unit_state {
         kernels::convolution_shape shape;
-        view input, convolved, saved, output, argmax;
+        // input: through the batch norm whose statistics are input_norm, where that is present. output:
+        // absent where its one reader reads `convolved` through `saved`.
+        view input, input_norm, convolved, saved, output, argmax;
     };
     struct head_state {
         view pooled, argmax, saved_1, dropped_1, hidden, saved_2, dropped_2, dlogits;
     };
 
+    [[nodiscard]] kernels::convolution_shape shape_of(const convolution_unit& unit,
+                                                      const kernels::shape& input) const;
+    // Whether the unit that reads this one's output reads it through its batch norm (the device decides).
+    [[nodiscard]] bool is_read_through_norm(std::size_t index, const kernels::shape& output) const;
     void read_photographs(const view& image);
     [[nodiscard]] view squares(std::int64_t height, std::int64_t width);
     void forward_body();

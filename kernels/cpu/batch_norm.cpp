@@ -164,6 +164,24 @@ template <typename T> class inference final : public operation {
     const loops<T>& kernel_ = best_loops<T>();
 };
 
+template <typename T> class application final : public operation {
+  public:
+    application(context& cpu, const tensor_view& x, const tensor_view& saved, const tensor_view& y)
+        : x_(x), saved_(saved), y_(y), view_(rows_of(x.desc)), threads_(cpu.threads()) {}
+
+    void execute(std::byte*) override {
+        const std::int64_t channels = x_.desc.dims[1];
+        const float* scale = elements<float>(saved_) + 2 * channels;
+        apply_rows<T>(kernel_, threads_, view_, x_, {}, y_, scale, scale + channels, true);
+    }
+
+  private:
+    tensor_view x_, saved_, y_;
+    row_view view_;
+    int threads_;
+    const loops<T>& kernel_ = best_loops<T>();
+};
+
 template <typename T> class backward final : public operation {
   public:
     backward(context& cpu, const batch_norm_backward& op)
@@ -267,6 +285,10 @@ std::unique_ptr<operation> prepare(context& cpu, const batch_norm_inference& op)
 }
 std::unique_ptr<operation> prepare(context& cpu, const batch_norm_backward& op) {
     return make_for<backward>(op.x.desc.type, cpu, op);
+}
+std::unique_ptr<operation> prepare_norm(context& cpu, const tensor_view& x, const tensor_view& saved,
+                                        const tensor_view& y) {
+    return make_for<application>(x.desc.type, cpu, x, saved, y);
 }
 
 } // namespace petnet::kernels::cpu

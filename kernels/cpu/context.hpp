@@ -79,5 +79,8 @@ struct row_view {
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const softmax_cross_entropy& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const loss_scale_update& op);
 [[nodiscard]] std::unique_ptr<operation> prepare(context& cpu, const adam_step& op);
+// y = relu(scale*x + shift), rows 2 and 3 of `saved`: what convolutions read through a batch norm.
+[[nodiscard]] std::unique_ptr<operation> prepare_norm(context& cpu, const tensor_view& x,
+                                                      const tensor_view& saved, const tensor_view& y);
 
 } // namespace petnet::kernels::cpu

@@ -213,6 +213,17 @@ void finish_from_sums(cudaStream_t on_stream, const batch_norm_forward& op, cons
                  });
 }
 
+void apply_saved(cudaStream_t on_stream, const tensor_view& x, const tensor_view& saved, std::byte* y) {
+    batch_norm_forward op;
+    op.x = x;
+    op.y = {x.desc, y};
+    op.relu = true;
+    with_element(x.desc.type, stored_channels(x.desc),
+                 [&]<class Element, int Pack>(Element, std::integral_constant<int, Pack>) {
+                     launch_apply<Element, Pack>(on_stream, op, elements<const float>(saved));
+                 });
+}
+
 std::unique_ptr<operation> prepare(context& cuda, const batch_norm_forward& op) {
     return prepare_any(cuda, op);
 }

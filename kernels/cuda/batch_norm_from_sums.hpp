@@ -22,6 +22,9 @@ void finish_from_sums(cudaStream_t on_stream, const batch_norm_forward& op, cons
 void finish_from_sums(cudaStream_t on_stream, const batch_norm_backward& op, const float* sums,
                       float* coefficients);
 
+// y = relu(scale*x + shift), rows 2 and 3 of `saved`; stored as x is.
+void apply_saved(cudaStream_t on_stream, const tensor_view& x, const tensor_view& saved, std::byte* y);
+
 // beta[c], which `saved` has only in its shift: shift + mean*scale, rounded once more.
 void restore_beta(cudaStream_t on_stream, const tensor_view& saved, float* beta);
 

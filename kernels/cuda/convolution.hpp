@@ -32,6 +32,9 @@ struct stored_convolution {
     convolution_kind kind;
     convolution_shape shape; // channels as stored
     dtype activations;
+    // x is read through the batch norm and ReLU before it: relu(scale*x + shift) is what is convolved. Of
+    // forward_and_sums and backward_weights.
+    bool through_norm = false;
     bool operator==(const stored_convolution&) const = default;
 };
 // "forward 32x64x56x56 to 64 by 3x3, stride 1, padding 1, bf16": differs where the problems differ.
@@ -49,6 +52,9 @@ struct convolution_operands {
     // (normalised - mean) * inverse_deviation * gamma + beta > 0.
     const std::byte* normalised = nullptr;
     const float *mean = nullptr, *inverse_deviation = nullptr, *gamma = nullptr, *beta = nullptr;
+
+    // Of those that read through a batch norm: f32 (2, channels of x), scale and shift; channels as stored.
+    const std::byte* scale_and_shift = nullptr;
 };
 // (cuDNN writes three rows of coefficients behind the sums of a backward pass, in float32; nobody reads
 // them.)
@@ -83,20 +89,40 @@ class pair_trial {
     [[nodiscard]] virtual double milliseconds(const std::shared_ptr<convolution_plan>& plan) = 0;
 };
 
+// Two ways to do a part of a step.
+class trial_of_ways {
+  public:
+    trial_of_ways() = default;
+    trial_of_ways(const trial_of_ways&) = delete;
+    trial_of_ways& operator=(const trial_of_ways&) = delete;
+    virtual ~trial_of_ways() = default;
+    // Whether both write the same, within limits (through_norm.cpp).
+    [[nodiscard]] virtual bool agrees() = 0;
+    [[nodiscard]] virtual double milliseconds(bool second_way) = 0; // infinity: it does not work
+};
+
 class convolutions {
   public:
     convolutions() = default;
     convolutions(const convolutions&) = delete;
     convolutions& operator=(const convolutions&) = delete;
     virtual ~convolutions() = default;
-    // environment_error where no algorithm can do it on this device.
+    // environment_error where no algorithm can do it on this device; nullptr where none can read through a
+    // batch norm, or nothing may be fused.
     [[nodiscard]] virtual std::shared_ptr<convolution_plan> plan(const stored_convolution& problem) = 0;
+    // Whether there is any plan for a problem with sums or through a batch norm.
+    [[nodiscard]] virtual bool can_fuse(const stored_convolution& problem) = 0;
     // The plan of a kind with sums that the pair is to be done by; nullptr where it is to be done separately:
     // there is no plan, or none agrees, or none is faster. `pair` names the pair (one line): equal pairs get
     // the same. `make_trial` returns nullptr where the device has not the memory for one.
     [[nodiscard]] virtual std::shared_ptr<convolution_plan>
     plan_of_pair(const stored_convolution& problem, const std::string& pair,
                  const std::function<std::unique_ptr<pair_trial>()>& make_trial) = 0;
+    // Whether a part of a step is to be done in the second of two ways: it agrees with the first, and is
+    // faster. `ways` names them (one line), as `pair` above; make_trial is as above, too.
+    [[nodiscard]] virtual bool
+    takes_second_way(const std::string& ways,
+                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) = 0;
     // Plans from now on need less workspace; false where they cannot (backend::reduce_workspaces).
     [[nodiscard]] virtual bool reduce_workspaces() = 0;
     [[nodiscard]] virtual std::string description() const = 0; // "cuDNN 9.19.0", for device() and doctor
@@ -108,7 +134,8 @@ struct stored_operation {
     stored_convolution problem;
     convolution_operands on;
 };
-// std::logic_error where the weights are not of the layout that the activations want.
+// std::logic_error where the weights are not of the layout that the activations want. Where an operation
+// has `saved`, it reads through a batch norm.
 [[nodiscard]] stored_operation stored(const convolution_forward& op,
                                       convolution_kind kind = convolution_kind::forward);
 [[nodiscard]] stored_operation stored(const convolution_backward_data& op,

@@ -10,6 +10,7 @@
 #include "kernels/cuda/nccl_all_reduce.hpp"
 #include "kernels/cuda/recorded_sequence.hpp"
 #include "kernels/cuda/resources.hpp"
+#include "kernels/cuda/through_norm.hpp"
 #include "kernels/cuda/timing.hpp"
 #include "kernels/cuda/transfers.hpp"
 
@@ -79,14 +80,10 @@ class cuda_backend final : public backend, public timed_device {
     dtype fastest() const override { return supports(dtype::bf16) ? dtype::bf16 : dtype::f16; }
 
     tensor_desc activation(dtype type, const shape& dims) const override {
-        if (dims.rank() != shape::max_rank) return {type, dims, row_major};
-        return {type, dims, static_cast<std::uint32_t>(padded_channels(dims[1]))};
+        return activation_desc(type, dims);
     }
     tensor_desc convolution_weights(const convolution_shape& shape, dtype activations) const override {
-        std::uint32_t layout = static_cast<std::uint32_t>(padded_channels(shape.in_channels)) | weights_flag;
-        if (activations == dtype::bf16) layout |= bf16_copy_flag;
-        if (activations == dtype::f16) layout |= f16_copy_flag;
-        return {dtype::f32, shape.w(), layout};
+        return weights_desc(shape, activations);
     }
 
     std::size_t storage_bytes(const tensor_desc& desc) const override { return stored_bytes(desc); }
@@ -165,6 +162,9 @@ class cuda_backend final : public backend, public timed_device {
             check_descriptors(*op);
         }
         return cuda::prepare_pair(context_, first, second);
+    }
+    bool reads_through_norm(const convolution_shape& shape, dtype activations, bool trains) override {
+        return cuda::reads_through_norm(context_, shape, activations, trains);
     }
     bool reduce_workspaces() override { return convolve_->reduce_workspaces(); }
     std::unique_ptr<operation> sequence(std::vector<operation*> operations) override {

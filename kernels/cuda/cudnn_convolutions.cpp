@@ -2,6 +2,7 @@
 #include "kernels/cuda/cudnn_convolutions.hpp"
 
 #include "base/errors.hpp"
+#include "kernels/cuda/convert.hpp"
 #include "kernels/cuda/cudnn_graph.hpp"
 #include "kernels/cuda/cudnn_library.hpp"
 #include "kernels/cuda/error.hpp"
@@ -9,7 +10,6 @@
 #include "kernels/cuda/plan_cache.hpp"
 #include "kernels/cuda/plan_choice.hpp"
 #include "kernels/cuda/plan_timer.hpp"
-#include "kernels/cuda/widen.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -53,9 +53,14 @@ bool is_widened(const stored_convolution& problem) {
 }
 std::size_t narrow_bytes(const stored_convolution& problem) {
     if (!is_widened(problem)) return 0;
-    const auto bytes =
-        static_cast<std::size_t>(problem.shape.w().elements()) * element_bytes(problem.activations);
-    return (bytes + memory_alignment - 1) / memory_alignment * memory_alignment;
+    return aligned(static_cast<std::size_t>(problem.shape.w().elements()) *
+                   element_bytes(problem.activations));
+}
+// Scale and shift are rounded into the workspace.
+std::size_t vectors_bytes(const stored_convolution& problem) {
+    if (!problem.through_norm) return 0;
+    return aligned(static_cast<std::size_t>(2 * problem.shape.in_channels) *
+                   element_bytes(problem.activations));
 }
 
 class plan_of_cudnn final : public convolution_plan {
@@ -66,18 +71,25 @@ class plan_of_cudnn final : public convolution_plan {
         : cudnn_(cudnn),
           problem_(problem),
           narrow_bytes_(narrow_bytes(problem)),
+          vectors_bytes_(vectors_bytes(problem)),
           graph_(std::move(graph)),
           plan_(std::move(plan)) {}
 
     [[nodiscard]] std::size_t workspace_bytes() const override {
-        return narrow_bytes_ + plan_.workspace_bytes;
+        return narrow_bytes_ + vectors_bytes_ + plan_.workspace_bytes;
     }
 
     void execute(const convolution_operands& on, std::byte* workspace, cudaStream_t on_stream) override {
         cudnn_.set_stream(on_stream);
         convolution_operands computed = on;
         if (is_widened(problem_)) computed.result = workspace;
-        graph_->execute(cudnn_, plan_, computed, workspace + narrow_bytes_);
+        if (problem_.through_norm) {
+            std::byte* rounded = workspace + narrow_bytes_;
+            round_to(on_stream, problem_.activations, reinterpret_cast<const float*>(on.scale_and_shift),
+                     rounded, 2 * problem_.shape.in_channels);
+            computed.scale_and_shift = rounded;
+        }
+        graph_->execute(cudnn_, plan_, computed, workspace + narrow_bytes_ + vectors_bytes_);
         if (is_widened(problem_))
             widen(on_stream, problem_.activations, computed.result, reinterpret_cast<float*>(on.result),
                   problem_.shape.w().elements());
@@ -86,7 +98,7 @@ class plan_of_cudnn final : public convolution_plan {
   private:
     cudnn_handle& cudnn_;
     stored_convolution problem_;
-    std::size_t narrow_bytes_;
+    std::size_t narrow_bytes_, vectors_bytes_;
     std::shared_ptr<cudnn_graph> graph_;
     cudnn_plan plan_;
 };
@@ -103,6 +115,7 @@ class convolutions_of_cudnn final : public convolutions {
     }
 
     [[nodiscard]] std::shared_ptr<convolution_plan> plan(const stored_convolution& problem) override {
+        if (problem.through_norm && !may_fuse()) return nullptr;
         for (const auto& [known, plan] : plans_)
             if (known == problem) return plan;
         plans_.emplace_back(problem, make(problem));
@@ -112,12 +125,25 @@ class convolutions_of_cudnn final : public convolutions {
     [[nodiscard]] std::shared_ptr<convolution_plan>
     plan_of_pair(const stored_convolution& problem, const std::string& pair,
                  const std::function<std::unique_ptr<pair_trial>()>& make_trial) override {
-        if (options_.fuse == fusion::never || (options_.fuse == fusion::when_faster && !may_time()))
-            return nullptr;
+        if (!may_fuse()) return nullptr;
         for (const auto& [known, plan] : pairs_)
             if (known == pair) return plan;
         pairs_.emplace_back(pair, make_pair(problem, pair, make_trial));
         return pairs_.back().second;
+    }
+
+    [[nodiscard]] bool can_fuse(const stored_convolution& problem) override {
+        return may_fuse() && !fusing_plans(problem, 1).empty();
+    }
+
+    [[nodiscard]] bool
+    takes_second_way(const std::string& ways,
+                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) override {
+        if (!may_fuse()) return false;
+        for (const auto& [known, second] : ways_)
+            if (known == ways) return second;
+        ways_.emplace_back(ways, choose_way(ways, make_trial));
+        return ways_.back().second;
     }
 
     [[nodiscard]] bool reduce_workspaces() override {
@@ -126,6 +152,7 @@ class convolutions_of_cudnn final : public convolutions {
         options_.workspace_bytes /= divisor;
         plans_.clear();
         pairs_.clear();
+        ways_.clear();
         cache_ = make_cache();
         return true;
     }
@@ -139,6 +166,9 @@ class convolutions_of_cudnn final : public convolutions {
     }
     // What is timed has to be remembered, or the next run may choose another plan and have other bits.
     [[nodiscard]] bool may_time() const { return options_.tune && cache_.can_remember(); }
+    [[nodiscard]] bool may_fuse() const {
+        return options_.fuse == fusion::always || (options_.fuse == fusion::when_faster && may_time());
+    }
 
     [[nodiscard]] std::unique_ptr<cudnn_graph> graph_of(const stored_convolution& problem) const {
         return std::make_unique<cudnn_graph>(cudnn_, problem, options_.tf32);
@@ -154,6 +184,7 @@ class convolutions_of_cudnn final : public convolutions {
     }
 
     [[nodiscard]] std::shared_ptr<convolution_plan> make(const stored_convolution& problem) {
+        if (problem.through_norm && !can_fuse(problem)) return nullptr;
         const std::string key = text_of(problem);
         if (const std::optional<std::string> name = cache_.find(key)) {
             if (auto plan = plan_named(*name, problem)) return plan;
@@ -215,8 +246,9 @@ class convolutions_of_cudnn final : public convolutions {
         std::string name;
         std::shared_ptr<convolution_plan> plan;
     };
-    // Those that cuDNN has for a problem with sums: none is no error.
-    [[nodiscard]] std::vector<named_plan> plans_with_sums(const stored_convolution& problem) {
+    // Those that cuDNN has for a problem with sums or through a batch norm: none is no error.
+    [[nodiscard]] std::vector<named_plan> fusing_plans(const stored_convolution& problem,
+                                                       std::size_t limit = timed_plans) {
         std::vector<named_plan> found;
         std::shared_ptr<cudnn_graph> graph;
         try {
@@ -224,7 +256,7 @@ class convolutions_of_cudnn final : public convolutions {
         } catch (const environment_error&) {
             return found;
         }
-        for (const cudnn_plan& plan : graph->plans(timed_plans, options_.workspace_bytes))
+        for (const cudnn_plan& plan : graph->plans(limit, options_.workspace_bytes))
             found.push_back({plan.name, std::make_shared<plan_of_cudnn>(cudnn_, problem, graph, plan)});
         return found;
     }
@@ -232,7 +264,7 @@ class convolutions_of_cudnn final : public convolutions {
     [[nodiscard]] std::shared_ptr<convolution_plan>
     first_that_agrees(const stored_convolution& problem,
                       const std::function<std::unique_ptr<pair_trial>()>& make_trial) {
-        const std::vector<named_plan> plans = plans_with_sums(problem);
+        const std::vector<named_plan> plans = fusing_plans(problem);
         if (plans.empty()) return nullptr;
         const std::unique_ptr<pair_trial> trial = make_trial();
         if (!trial) return nullptr;
@@ -245,7 +277,7 @@ class convolutions_of_cudnn final : public convolutions {
     [[nodiscard]] std::string
     choose_for_pair(const stored_convolution& problem, const std::string& pair,
                     const std::function<std::unique_ptr<pair_trial>()>& make_trial) {
-        std::vector<named_plan> runners = plans_with_sums(problem);
+        std::vector<named_plan> runners = fusing_plans(problem);
         if (runners.empty()) return separately;
         const std::unique_ptr<pair_trial> trial = make_trial();
         if (!trial) return separately;
@@ -262,6 +294,28 @@ class convolutions_of_cudnn final : public convolutions {
         return choice < runners.size() ? runners[choice].name : separately;
     }
 
+    [[nodiscard]] bool choose_way(const std::string& ways,
+                                  const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) {
+        static constexpr const char *first = "first way", *second = "second way";
+        const auto chosen = [&] {
+            const std::unique_ptr<trial_of_ways> trial = make_trial();
+            if (!trial) return first;
+            if (!trial->agrees()) {
+                if (options_.on_warning)
+                    options_.on_warning(ways + ": the results differ, and the usual way is taken");
+                return first;
+            }
+            if (options_.fuse == fusion::always) return second;
+            constexpr std::size_t both = 2;
+            return choose_plan(both, [&](std::size_t i) { return trial->milliseconds(i == 1); }) == 1 ? second
+                                                                                                      : first;
+        };
+        if (options_.fuse == fusion::always) return chosen() == second;
+        std::optional<std::string> known = cache_.find(ways);
+        if (!known) known = cache_.remember(ways, chosen());
+        return known == second;
+    }
+
     cudnn_options options_;
     cudaDeviceProp properties_;
     cudaStream_t stream_;
@@ -269,6 +323,7 @@ class convolutions_of_cudnn final : public convolutions {
     plan_cache cache_;
     std::vector<std::pair<stored_convolution, std::shared_ptr<convolution_plan>>> plans_;
     std::vector<std::pair<std::string, std::shared_ptr<convolution_plan>>> pairs_;
+    std::vector<std::pair<std::string, bool>> ways_;
 };
 
 } // namespace

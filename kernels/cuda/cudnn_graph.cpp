@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "kernels/cuda/cudnn_library.hpp"
+#include "kernels/cuda/layout.hpp"
 
 #include <algorithm>
 #include <array>
@@ -33,6 +34,8 @@ enum id : std::int64_t {
     deviation_id,
     gamma_id,
     beta_id,
+    scale_id,
+    shift_id,
     sums_id
 };
 
@@ -45,6 +48,11 @@ std::vector<void*> addresses_of(const stored_convolution& problem, const convolu
     if (problem.kind == convolution_kind::backward_data_and_sums)
         addresses.insert(addresses.end(), {input(on.normalised), input(on.mean), input(on.inverse_deviation),
                                            input(on.gamma), input(on.beta)});
+    if (problem.through_norm) {
+        const auto vector =
+            static_cast<std::size_t>(problem.shape.in_channels) * element_bytes(problem.activations);
+        addresses.insert(addresses.end(), {input(on.scale_and_shift), input(on.scale_and_shift + vector)});
+    }
     const std::int64_t channels = problem.kind == convolution_kind::forward_and_sums
                                       ? problem.shape.out_channels
                                       : problem.shape.in_channels;
@@ -191,9 +199,25 @@ class cudnn_graph::implementation {
             output(rows[i], sums_id + static_cast<std::int64_t>(i), fe::DataType_t::FLOAT);
     }
 
+    [[nodiscard]] tensor apply(fe::PointwiseMode_t how, const tensor& a, const tensor& b) {
+        return graph_.pointwise(a, b, fe::graph::Pointwise_attributes().set_mode(how));
+    }
+
+    // What is convolved.
+    [[nodiscard]] tensor convolved_x() {
+        using mode = fe::PointwiseMode_t;
+        const convolution_shape& shape = problem_.shape;
+        const tensor x = input(a_id, "x", shape.x());
+        if (!problem_.through_norm) return x;
+        const kernels::shape vector{1, shape.in_channels, 1, 1};
+        const tensor scale = input(scale_id, "scale", vector), shift = input(shift_id, "shift", vector);
+        return graph_.pointwise(apply(mode::ADD, apply(mode::MUL, x, scale), shift),
+                                fe::graph::Pointwise_attributes().set_mode(mode::RELU_FWD));
+    }
+
     [[nodiscard]] tensor forward() {
         const convolution_shape& shape = problem_.shape;
-        tensor y = graph_.conv_fprop(input(a_id, "x", shape.x()), input(b_id, "w", shape.w()),
+        tensor y = graph_.conv_fprop(convolved_x(), input(b_id, "w", shape.w()),
                                      attributes_of<fe::graph::Conv_fprop_attributes>(shape));
         describe(*y, shape.y());
         return y;
@@ -207,7 +231,7 @@ class cudnn_graph::implementation {
     }
     [[nodiscard]] tensor backward_weights() { // cuDNN wants dy first; a is x
         const convolution_shape& shape = problem_.shape;
-        const tensor x = input(a_id, "x", shape.x());
+        const tensor x = convolved_x();
         tensor dw = graph_.conv_wgrad(input(b_id, "dy", shape.y()), x,
                                       attributes_of<fe::graph::Conv_wgrad_attributes>(shape));
         describe(*dw, shape.w());
@@ -217,9 +241,6 @@ class cudnn_graph::implementation {
     // sums. It knows none of this from fewer operations, such as a multiplication and an addition.
     [[nodiscard]] tensor backward_data_and_sums() {
         using mode = fe::PointwiseMode_t;
-        const auto apply = [this](mode how, const tensor& a, const tensor& b) {
-            return graph_.pointwise(a, b, fe::graph::Pointwise_attributes().set_mode(how));
-        };
         const std::int64_t channels = problem_.shape.in_channels;
         const tensor dx = backward_data();
         const tensor x = input(normalised_id, "x", problem_.shape.x());

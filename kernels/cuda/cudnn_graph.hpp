@@ -75,8 +75,8 @@ class cudnn_graph {
     // The plan of this name, if there is one.
     [[nodiscard]] std::optional<cudnn_plan> plan(const std::string& name);
 
-    // On the handle's stream; a gradient of weights in the dtype of the activations. environment_error where
-    // cuDNN refuses.
+    // On the handle's stream; a gradient of weights, scale and shift in the dtype of the activations.
+    // environment_error where cuDNN refuses.
     void execute(const cudnn_handle& cudnn, const cudnn_plan& plan, const convolution_operands& on,
                  std::byte* workspace);
 

@@ -15,10 +15,6 @@
 namespace petnet::kernels::cuda {
 namespace {
 
-// Places in the workspace are multiples of this: packs, and whatever cuDNN's plans want.
-constexpr std::size_t aligned(std::size_t bytes) {
-    return (bytes + memory_alignment - 1) / memory_alignment * memory_alignment;
-}
 constexpr std::size_t bytes_of_rows(std::int64_t rows, std::int64_t channels) {
     return static_cast<std::size_t>(rows * channels) * sizeof(float);
 }
@@ -36,16 +32,17 @@ using matched_pair = std::variant<std::monostate, forward_pair, backward_pair>;
 matched_pair match(const operation_params& first, const operation_params& second) {
     if (const auto* convolution = std::get_if<convolution_forward>(&first)) {
         const auto* norm = std::get_if<batch_norm_forward>(&second);
-        if (norm != nullptr && norm->x.data == convolution->y.data && convolution->y.desc.type != dtype::f32)
+        const tensor_view& x = convolution->x;
+        if (norm != nullptr && norm->x.data == convolution->y.data && x.desc.type != dtype::f32 &&
+            (!convolution->saved.present() || has_whole_rows(x.desc)))
             return forward_pair{*convolution, *norm};
     }
     if (const auto* convolution = std::get_if<convolution_backward_data>(&first)) {
         const auto* norm = std::get_if<batch_norm_backward>(&second);
-        // dx in dy's place: nobody can ask for the gradient before the cut any more. Vectors of channels
-        // without padding: cuDNN reads as many as the activations have stored.
+        // dx in dy's place: nobody can ask for the gradient before the cut any more.
         if (norm != nullptr && norm->dy.data == convolution->dx.data && norm->dx.data == norm->dy.data &&
             norm->relu && !norm->y.present() && !norm->dy2.present() && !norm->dresidual.present() &&
-            norm->dy.desc.type != dtype::f32 && stored_channels(norm->x.desc) == norm->x.desc.dims[1])
+            norm->dy.desc.type != dtype::f32 && has_whole_rows(norm->x.desc))
             return backward_pair{*convolution, *norm};
     }
     return {};

@@ -54,6 +54,10 @@ inline constexpr std::uint32_t weights_flag = 1U << 16, bf16_copy_flag = 1U << 1
 [[nodiscard]] constexpr bool has_rounded_copy(const tensor_desc& desc) noexcept {
     return (desc.layout & (bf16_copy_flag | f16_copy_flag)) != 0;
 }
+// Whether a vector of its channels has as many elements as cuDNN reads: no padding.
+[[nodiscard]] constexpr bool has_whole_rows(const tensor_desc& activation) noexcept {
+    return stored_channels(activation) == activation.dims[1];
+}
 // Elements of the stored tensor, padding included, the rounded copy not.
 [[nodiscard]] constexpr std::int64_t stored_elements(const tensor_desc& desc) noexcept {
     std::int64_t count = 1;
@@ -69,6 +73,18 @@ inline constexpr std::uint32_t weights_flag = 1U << 16, bf16_copy_flag = 1U << 1
 [[nodiscard]] constexpr std::size_t stored_bytes(const tensor_desc& desc) noexcept {
     const auto count = static_cast<std::size_t>(stored_elements(desc));
     return count * element_bytes(desc.type) + (has_rounded_copy(desc) ? count * 2 : 0);
+}
+
+// The layouts of backend::activation() and backend::convolution_weights().
+[[nodiscard]] inline tensor_desc activation_desc(dtype type, const shape& dims) {
+    if (dims.rank() != shape::max_rank) return {type, dims, row_major};
+    return {type, dims, static_cast<std::uint32_t>(padded_channels(dims[1]))};
+}
+[[nodiscard]] inline tensor_desc weights_desc(const convolution_shape& shape, dtype activations) {
+    std::uint32_t layout = static_cast<std::uint32_t>(padded_channels(shape.in_channels)) | weights_flag;
+    if (activations == dtype::bf16) layout |= bf16_copy_flag;
+    if (activations == dtype::f16) layout |= f16_copy_flag;
+    return {dtype::f32, shape.w(), layout};
 }
 
 } // namespace petnet::kernels::cuda

@@ -14,7 +14,7 @@ namespace petnet::kernels::cuda {
 
 class plan_timer {
   public:
-    // Memory for the problem's tensors (the result in the dtype of the activations) and a workspace, the
+    // Memory for the problem's tensors (all in the dtype of the activations) and a workspace, the
     // inputs filled with numbers. nullptr where the device has not the memory.
     [[nodiscard]] static std::unique_ptr<plan_timer>
     make(cudaStream_t on_stream, const stored_convolution& problem, std::size_t workspace_bytes);
@@ -24,11 +24,11 @@ class plan_timer {
     milliseconds(const std::function<void(const convolution_operands&, std::byte* workspace)>& run);
 
   private:
-    plan_timer(cudaStream_t on_stream, device_buffer a, device_buffer b, device_buffer result,
-               device_buffer workspace);
+    plan_timer(cudaStream_t on_stream, device_buffer a, device_buffer b, device_buffer scale_and_shift,
+               device_buffer result, device_buffer workspace);
 
     device_clock clock_;
-    device_buffer a_, b_, result_, workspace_;
+    device_buffer a_, b_, scale_and_shift_, result_, workspace_;
 };
 
 } // namespace petnet::kernels::cuda

@@ -134,11 +134,22 @@ template <class T, class Element> void load_weights(const tensor_view& w, std::i
     }
 }
 
-template <class Element>
-void unroll(const unrolled& u, const Element* x, std::int64_t images, double* columns) {
+// What is convolved of images from `first` on: op.x, or its batch norm and ReLU, rounded as x is.
+template <class T, class Element, class Op>
+void unroll(const unrolled& u, const Op& op, std::int64_t first, std::int64_t images, double* columns) {
+    const auto* x = elements<const Element>(op.x) + first * u.x_image();
+    const std::int64_t channels = u.shape.in_channels;
     std::fill_n(columns, images * u.pixels * u.patch, 0.0);
     u.for_each_run(images, [&](std::int64_t column, std::int64_t at) {
-        load_all(x + at, u.shape.in_channels, columns + column);
+        load_all(x + at, channels, columns + column);
+        if (!op.saved.present()) return;
+        const auto* scale = elements<const T>(op.saved) + 2 * channels;
+        for (std::int64_t c = 0; c < channels; ++c) {
+            double& value = columns[column + c];
+            Element rounded{};
+            store(rounded, relu(load(scale[c]) * value + load(scale[channels + c])));
+            value = load(rounded);
+        }
     });
 }
 
@@ -148,7 +159,7 @@ template <class T, class Element> void run(const convolution_forward& op, const 
     load_weights<T, Element>(op.w, u.weights_size(), scratch.w);
     u.for_each_group([&](std::int64_t first, std::int64_t images) {
         const std::int64_t rows = images * u.pixels;
-        unroll(u, elements<const Element>(op.x) + first * u.x_image(), images, scratch.columns);
+        unroll<T, Element>(u, op, first, images, scratch.columns);
         std::fill_n(scratch.y, rows * out, 0.0);
         multiply_add(rows, out, u.patch, {scratch.columns, u.patch, 1}, {scratch.w, 1, u.patch}, scratch.y,
                      scratch.panel);
@@ -183,7 +194,7 @@ void run(const convolution_backward_weights& op, const unrolled& u, double* memo
     u.for_each_group([&](std::int64_t first, std::int64_t images) {
         const std::int64_t rows = images * u.pixels;
         load_all(elements<const Element>(op.dy) + first * u.pixels * out, rows * out, scratch.y);
-        unroll(u, elements<const Element>(op.x) + first * u.x_image(), images, scratch.columns);
+        unroll<T, Element>(u, op, first, images, scratch.columns);
         multiply_add(out, u.patch, rows, {scratch.y, 1, out}, {scratch.columns, u.patch, 1}, scratch.w,
                      scratch.panel);
     });

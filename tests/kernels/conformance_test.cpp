@@ -160,6 +160,35 @@ TEST_P(conformance_test, convolution) {
     }
 }
 
+// Scales of both signs, some of which leave a channel nothing or all of it.
+tensor_view saved_statistics(test_tensors& tensors, std::int64_t channels) {
+    std::vector<double> rows(static_cast<std::size_t>(4 * channels), -77); // mean and deviation: of no use
+    for (std::int64_t c = 0; c < channels; ++c) {
+        rows[static_cast<std::size_t>(2 * channels + c)] =
+            rounded_to_f32((c % 3 == 0 ? -0.7 : 1.1) + 0.01 * static_cast<double>(c % 7));
+        rows[static_cast<std::size_t>(3 * channels + c)] =
+            rounded_to_f32(0.3 - 0.2 * static_cast<double>(c % 5));
+    }
+    return tensors.input({4, channels}, rows);
+}
+
+TEST_P(conformance_test, convolution_through_a_batch_norm) {
+    for (const convolution_shape& shape : convolutions()) {
+        if (shape.x().elements() > 100'000) continue; // the same code, for longer
+        SCOPED_TRACE("x " + shape.x().text() + ", w " + shape.w().text());
+        expect([&](test_tensors& tensors) -> operation_params {
+            return convolution_forward{shape, tensors.input("x", shape.x()), tensors.weights("w", shape),
+                                       tensors.output(shape.y()),
+                                       saved_statistics(tensors, shape.in_channels)};
+        });
+        expect([&](test_tensors& tensors) -> operation_params {
+            return convolution_backward_weights{shape, tensors.input("x", shape.x()),
+                                                tensors.input("dy", shape.y()), tensors.weights_output(shape),
+                                                saved_statistics(tensors, shape.in_channels)};
+        });
+    }
+}
+
 std::vector<shape> normalised() {
     std::vector<shape> dims = activations;
     dims.insert(dims.end(), features.begin(), features.end());

@@ -46,6 +46,11 @@ TEST_P(contract_test, convolution) {
     bad = good;
     bad.y = bad.x;
     expect_refused(bad, "must not share memory");
+    bad = good;
+    bad.saved = out({4, 7});
+    expect_refused(bad, "convolution_forward: saved must be f32 4x8; got f32 4x7");
+    expect_refused(convolution_backward_weights{shape, good.x, good.y, good.w, out({3, 8})},
+                   "convolution_backward_weights: saved must be f32 4x8; got f32 3x8");
 }
 
 TEST_P(contract_test, batch_norm) {

@@ -27,6 +27,11 @@ TEST(cost_test, convolution) {
     expect_cost(convolution_forward{shape, x, w, y}, 4 * (150 + 108), 4 * 72, 2 * 72 * 27);
     expect_cost(convolution_backward_data{shape, y, w, x}, 4 * (72 + 108), 4 * 150, 2 * 72 * 27);
     expect_cost(convolution_backward_weights{shape, x, y, w}, 4 * (150 + 72), 4 * 108, 2 * 72 * 27);
+    const tensor_view saved = f32({4, 3});
+    expect_cost(convolution_forward{shape, x, w, y, saved}, 4 * (150 + 108 + 12), 4 * 72,
+                2 * 72 * 27 + 2 * 150);
+    expect_cost(convolution_backward_weights{shape, x, y, w, saved}, 4 * (150 + 72 + 12), 4 * 108,
+                2 * 72 * 27 + 2 * 150);
 }
 
 TEST(cost_test, batch_norm) {

@@ -37,6 +37,11 @@ TEST_F(gradient_test, convolution) {
                          {forward, convolution_backward_data{shape, dy, w, dx}, {{x, dx}}, {{y, dy}}});
         expect_gradients(tensors_,
                          {forward, convolution_backward_weights{shape, x, dy, dw}, {{w, dw}}, {{y, dy}}});
+        const tensor_view saved = tensors_.input("saved", {4, shape.in_channels});
+        expect_gradients(tensors_, {convolution_forward{shape, x, w, y, saved},
+                                    convolution_backward_weights{shape, x, dy, dw, saved},
+                                    {{w, dw}},
+                                    {{y, dy}}});
     }
 }
 

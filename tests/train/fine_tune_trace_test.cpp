@@ -107,6 +107,8 @@ class trace {
             plan.bind(memory.get());
             fused_ += std::ranges::count_if(plan.nodes(),
                                             [](const auto& node) { return node.prepared == nullptr; });
+            through_norms_ += std::ranges::count_if(
+                plan.nodes(), [](const auto& node) { return kernels::convolves_through_norm(node.params); });
             parameters_->clear_moments();
             train::smoothed_loss smoothed;
             for (std::int64_t b = 0; b < batches; ++b, ++step) {
@@ -133,6 +135,8 @@ class trace {
     [[nodiscard]] std::string device() const { return device_->device(); }
     // Operations that were done as one with the one before, in the plans of all phases.
     [[nodiscard]] std::ptrdiff_t fused() const { return fused_; }
+    // Convolutions and gradients of their weights that read through a batch norm, in the same plans.
+    [[nodiscard]] std::ptrdiff_t through_norms() const { return through_norms_; }
     // Every trained parameter, in order.
     [[nodiscard]] std::vector<double> parameters() const {
         std::vector<double> all;
@@ -278,7 +282,7 @@ class trace {
     limits allowed_;
     kernels::dtype activations_;
     std::map<std::string, double> largest_;
-    std::ptrdiff_t fused_ = 0;
+    std::ptrdiff_t fused_ = 0, through_norms_ = 0;
     std::unique_ptr<kernels::backend> device_;
     model::network network_;
     std::unique_ptr<model::parameters> parameters_;
@@ -312,7 +316,7 @@ TEST_P(fine_tune_trace_on, golden) {
 }
 
 // Every convolution with its batch norm, and the inner convolution of every block with its data gradient's,
-// as one.
+// as one; every block's second convolution and its weight gradient through the inner batch norm.
 TEST(fine_tune_trace, golden_cuda_f16_fused) {
     for (const kernels::backend_status& status : kernels::list_backends())
         if (status.name == "cuda" && !status.available) GTEST_SKIP() << status.text;
@@ -321,11 +325,14 @@ TEST(fine_tune_trace, golden_cuda_f16_fused) {
         trace traced("cuda", f16_limits, kernels::dtype::f16, kernels::fusion::always);
         traced.run();
         if (traced.fused() == 0) GTEST_SKIP() << "cuDNN has no fused convolutions on this device";
-        constexpr std::ptrdiff_t all_of_both_phases = 2 * (36 + 16);
-        std::cout << "pairs: " << traced.fused() << " of " << all_of_both_phases << '\n';
+        constexpr std::ptrdiff_t all_of_both_phases = 2 * (36 + 16), all_through_norms = 16 + 2 * 16;
+        std::cout << "pairs: " << traced.fused() << " of " << all_of_both_phases
+                  << ", through batch norms: " << traced.through_norms() << " of " << all_through_norms
+                  << '\n';
         // cuDNN has none for the stem, and one that gives other results is left out.
         if (traced.device().find("plain loops") != std::string::npos) {
             EXPECT_EQ(traced.fused(), all_of_both_phases);
+            EXPECT_EQ(traced.through_norms(), all_through_norms);
         }
         if (run == 0) first = traced.parameters();
         EXPECT_EQ(traced.parameters(), first) << "the same bits";

@@ -74,5 +74,16 @@ TEST_F(cuda_phase_plans, are_refused_at_once_where_tensors_do_not_fit) {
     EXPECT_THAT(warnings_, SizeIs(0));
 }
 
+// A block's inner batch norm has no tensor where the convolution after it reads through it.
+TEST_F(cuda_phase_plans, take_less_where_convolutions_read_through_batch_norms) {
+    const auto bytes = [&](kernels::fusion fuse) {
+        const auto device = kernels::make_backend("cuda", {.fuse = fuse});
+        model::parameters parameters(*device, network_, kernels::dtype::f16);
+        return model::plan(parameters, network_, options_).memory_bytes();
+    };
+    const std::size_t tensor = 20UL * 8 * 4 * 4 * 2; // of the one block, behind the stem's two strides
+    EXPECT_EQ(bytes(kernels::fusion::never) - bytes(kernels::fusion::always), tensor);
+}
+
 } // namespace
 } // namespace petnet::train

@@ -145,11 +145,11 @@ TEST_F(cuda_convolutions, times_over_data_in_all_of_the_tensors) {
         EXPECT_NEAR(sum_of_squares / static_cast<double>(count), 1, 0.1);
     };
     int checked = 0;
-    cudnn.compute = [&](const std::byte* a, const std::byte* b, std::byte* result) {
+    cudnn.compute = [&](const convolution_operands& on) {
         if (++checked > 1) return;
-        expect_normal(a, elements_dy);
-        expect_normal(b, elements_w);
-        std::memset(result, 1, 2 * static_cast<std::size_t>(problem_.shape.x().elements()));
+        expect_normal(on.a, elements_dy);
+        expect_normal(on.b, elements_w);
+        std::memset(on.result, 1, 2 * static_cast<std::size_t>(problem_.shape.x().elements()));
     };
     const auto before = cuda_host::in_use();
     EXPECT_THAT(timed(options()), ::testing::Contains("third"));
@@ -179,10 +179,10 @@ TEST_F(cuda_convolutions, equal_problems_share_a_plan) {
 TEST_F(cuda_convolutions, a_16_bit_gradient_of_weights_is_widened) {
     constexpr std::size_t count = 1 << 16;
     cudnn.plans = {{"only", 0, 1000}};
-    cudnn.compute = [](const std::byte*, const std::byte*, std::byte* result) {
+    cudnn.compute = [](const convolution_operands& on) {
         for (std::size_t i = 0; i < count; ++i) {
             const auto bits = static_cast<std::uint16_t>(i);
-            std::memcpy(result + 2 * i, &bits, 2);
+            std::memcpy(on.result + 2 * i, &bits, 2);
         }
     };
     for (const dtype activations : {dtype::bf16, dtype::f16}) {

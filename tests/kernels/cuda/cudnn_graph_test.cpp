@@ -155,31 +155,33 @@ TEST_F(cuda_cudnn_graph, keeps_to_limits_of_number_and_workspace) {
         EXPECT_LE(smallest.front().workspace_bytes, plan.workspace_bytes) << plan.name;
 }
 
-// Which convolutions can bring the sums of their batch norm: float16 alone, from Ampere on, all of
-// ResNet-34's but the stem, whose photographs have too few channels. (A new cuDNN may have more: then the
-// table in docs/architecture.md grows with this test.)
-bool has_plans_with_sums(const described_device& device, convolution_kind kind, dtype activations,
-                         const convolution_problem& layer) {
-    const stored_convolution problem{kind, stored(with_batch(layer.shape, batch)), activations};
+// Which convolutions can bring the sums of their batch norm, and read through the one before: float16 alone,
+// from Ampere on, all of ResNet-34's but the stem, whose photographs have too few channels. (A new cuDNN may
+// have more: then the table in docs/architecture.md grows with this test.)
+bool has_fused_plans(const described_device& device, convolution_kind kind, dtype activations,
+                     const convolution_problem& layer, bool through_norm) {
+    const stored_convolution problem{kind, stored(with_batch(layer.shape, batch)), activations, through_norm};
     try {
         return !cudnn_graph(device.json(), problem, false).plans(1, no_limit).empty();
     } catch (const environment_error&) {
         return false;
     }
 }
-TEST_F(cuda_cudnn_graph, has_sums_in_float16_from_ampere_on) {
+TEST_F(cuda_cudnn_graph, fuses_in_float16_from_ampere_on) {
     for (const described_device& device : {tesla_t4, a100, h200})
         for (const dtype activations : {dtype::f16, dtype::bf16})
             for (const convolution_problem& layer : resnet34_convolutions) {
                 SCOPED_TRACE(device.name + ", " + name_of(activations) + ", " + std::string(layer.name));
                 const bool expected = device.compute_capability >= 800 && activations == dtype::f16;
                 const bool is_stem = layer.name == "conv1";
-                EXPECT_EQ(has_plans_with_sums(device, convolution_kind::forward_and_sums, activations, layer),
-                          expected && !is_stem);
-                if (is_stem) continue; // nobody wants the photograph's gradient
-                EXPECT_EQ(
-                    has_plans_with_sums(device, convolution_kind::backward_data_and_sums, activations, layer),
-                    expected);
+                const auto has = [&](convolution_kind kind, bool through_norm) {
+                    return has_fused_plans(device, kind, activations, layer, through_norm);
+                };
+                EXPECT_EQ(has(convolution_kind::forward_and_sums, false), expected && !is_stem);
+                if (is_stem) continue; // no batch norm before it, and nobody wants the photograph's gradient
+                EXPECT_EQ(has(convolution_kind::backward_data_and_sums, false), expected);
+                EXPECT_EQ(has(convolution_kind::forward_and_sums, true), expected);
+                EXPECT_EQ(has(convolution_kind::backward_weights, true), expected);
             }
 }
 

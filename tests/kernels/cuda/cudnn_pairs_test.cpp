@@ -3,9 +3,13 @@
 // emulation of CUDA.
 #include "tests/kernels/cuda/made_up_cudnn.hpp"
 
+#include "base/float16.hpp"
+#include "kernels/cuda/resources.hpp"
+
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 
 namespace petnet::kernels::cuda {
@@ -138,6 +142,130 @@ TEST_F(cuda_pairs, are_always_fused_where_that_is_asked_for) {
     EXPECT_EQ(taken_for_pair(options()), "none") << "and nothing is remembered of it";
     wrong_ = {"first"};
     EXPECT_EQ(taken_for_pair(with(fusion::always)), "second");
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Two ways to do a part of a step
+
+class cuda_ways : public cuda_convolutions {
+  protected:
+    class made_up_trial final : public trial_of_ways {
+      public:
+        explicit made_up_trial(const cuda_ways& of) : of_(of) {}
+        [[nodiscard]] bool agrees() override { return of_.agrees_; }
+        [[nodiscard]] double milliseconds(bool second) override { return second ? of_.second_ : 20; }
+
+      private:
+        const cuda_ways& of_;
+    };
+    [[nodiscard]] bool takes_second(const cudnn_options& options) {
+        trials_ = 0;
+        const auto convolve = make_cudnn_convolutions(nullptr, options);
+        const auto make = [this]() -> std::unique_ptr<trial_of_ways> {
+            ++trials_;
+            return has_memory_ ? std::make_unique<made_up_trial>(*this) : nullptr;
+        };
+        const bool second = convolve->takes_second_way("two ways", make);
+        const int first = trials_;
+        EXPECT_EQ(convolve->takes_second_way("two ways", make), second);
+        EXPECT_EQ(trials_, first) << "asked once";
+        return second;
+    }
+    [[nodiscard]] cudnn_options with(fusion fuse) {
+        cudnn_options changed = options();
+        changed.fuse = fuse;
+        return changed;
+    }
+
+    double second_ = 10;
+    bool agrees_ = true, has_memory_ = true;
+    int trials_ = 0;
+};
+
+TEST_F(cuda_ways, the_second_is_taken_where_it_is_faster_and_this_is_remembered) {
+    EXPECT_TRUE(takes_second(options()));
+    EXPECT_EQ(trials_, 1);
+    second_ = 30;
+    EXPECT_TRUE(takes_second(options()));
+    EXPECT_EQ(trials_, 0);
+    EXPECT_THAT(warnings_, IsEmpty());
+}
+
+TEST_F(cuda_ways, the_first_is_taken_where_it_is_as_fast_and_this_is_remembered) {
+    second_ = 19.8; // within the margin
+    EXPECT_FALSE(takes_second(options()));
+    second_ = 1;
+    EXPECT_FALSE(takes_second(options()));
+    EXPECT_EQ(trials_, 0);
+}
+
+TEST_F(cuda_ways, that_differ_are_not_taken) {
+    agrees_ = false;
+    EXPECT_FALSE(takes_second(options()));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("two ways: the results differ")));
+    EXPECT_FALSE(takes_second(with(fusion::always)));
+}
+
+TEST_F(cuda_ways, are_not_tried_where_nothing_is_timed) {
+    EXPECT_FALSE(takes_second({}));
+    EXPECT_FALSE(takes_second(with(fusion::never)));
+    EXPECT_EQ(trials_, 0);
+    has_memory_ = false;
+    EXPECT_FALSE(takes_second(options()));
+    has_memory_ = true;
+    EXPECT_FALSE(takes_second(options())) << "for good: runs repeat";
+}
+
+TEST_F(cuda_ways, the_second_is_always_taken_where_that_is_asked_for) {
+    second_ = 100;
+    EXPECT_TRUE(takes_second(with(fusion::always)));
+    EXPECT_FALSE(takes_second(options())) << "and nothing is remembered of it";
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Convolutions through a batch norm
+
+TEST_F(cuda_convolutions, read_through_a_batch_norm_where_that_may_be_timed) {
+    problem_ = {convolution_kind::backward_weights, {2, 8, 5, 7, 16, 3, 1, 1}, dtype::f16, true};
+    EXPECT_TRUE(make_cudnn_convolutions(nullptr, options())->plan(problem_));
+    EXPECT_THAT(cudnn.executed, ::testing::Contains("third"));
+    cudnn.executed.clear();
+    EXPECT_FALSE(make_cudnn_convolutions(nullptr, {})->plan(problem_));
+    EXPECT_FALSE(make_cudnn_convolutions(nullptr, {})->can_fuse(problem_));
+    auto never = options();
+    never.fuse = fusion::never;
+    EXPECT_FALSE(make_cudnn_convolutions(nullptr, never)->plan(problem_));
+    EXPECT_TRUE(make_cudnn_convolutions(nullptr, options())->can_fuse(problem_));
+    cudnn.plans.clear();
+    EXPECT_FALSE(make_cudnn_convolutions(nullptr, options())->plan(problem_)) << "cuDNN has none";
+    EXPECT_FALSE(make_cudnn_convolutions(nullptr, options())->can_fuse(problem_));
+    EXPECT_THAT(cudnn.executed, IsEmpty());
+}
+
+// Scale and shift come as float32, and cuDNN gets them in 16 bits.
+TEST_F(cuda_convolutions, scale_and_shift_are_rounded_for_cudnn) {
+    constexpr std::size_t channels = 8;
+    std::vector<float> given(2 * channels);
+    for (std::size_t i = 0; i < given.size(); ++i) given[i] = 1.0F / static_cast<float>(3 + i) - 0.2F;
+    given[0] = 1e-9F; // below the smallest float16
+    given[1] = 70000; // and above the largest
+    cudnn.plans = {{"only", 0, 64}};
+    for (const dtype activations : {dtype::bf16, dtype::f16}) {
+        problem_ = {convolution_kind::forward_and_sums, {2, 8, 5, 7, 16, 3, 1, 1}, activations, true};
+        std::vector<std::uint16_t> got(given.size()), expected(given.size());
+        for (std::size_t i = 0; i < given.size(); ++i)
+            expected[i] = activations == dtype::bf16 ? bfloat16_of_float(given[i]) : half_of_float(given[i]);
+        cudnn.compute = [&](const convolution_operands& on) {
+            std::memcpy(got.data(), on.scale_and_shift, 2 * got.size());
+        };
+        const device_buffer vectors = make_device_buffer(4 * given.size());
+        check(cudaMemcpy(vectors.get(), given.data(), 4 * given.size(), cudaMemcpyHostToDevice), "copying");
+        const auto plan = make_cudnn_convolutions(nullptr, {.fuse = fusion::always})->plan(problem_);
+        const device_buffer workspace = make_device_buffer(plan->workspace_bytes());
+        plan->execute({.scale_and_shift = vectors.get()}, workspace.get(), nullptr);
+        check(cudaStreamSynchronize(nullptr), "executing");
+        EXPECT_EQ(got, expected) << name_of(activations);
+    }
 }
 
 } // namespace

@@ -28,7 +28,7 @@ class cudnn_graph::implementation {};
 cudnn_graph::cudnn_graph(const cudnn_handle&, const stored_convolution& problem, bool tf32) {
     cudnn.tf32 = tf32;
     ++cudnn.graphs;
-    if (rows_of_sums(problem.kind) > 0 && !cudnn.has_sums)
+    if ((rows_of_sums(problem.kind) > 0 || problem.through_norm) && !cudnn.has_sums)
         throw environment_error("cuDNN: looking for plans failed: made up");
 }
 cudnn_graph::~cudnn_graph() = default;
@@ -59,7 +59,7 @@ void cudnn_graph::execute(const cudnn_handle&, const cudnn_plan& plan, const con
     cuda_host::enqueue(nullptr, [=, compute = cudnn.compute] {
         std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(made_up.milliseconds));
         if (made_up.workspace_bytes > 0) std::memset(workspace, 0xEE, made_up.workspace_bytes);
-        if (compute) compute(on.a, on.b, on.result);
+        if (compute) compute(on);
     });
 }
 

@@ -27,7 +27,7 @@ struct made_up_plan {
 // The made-up cuDNN, and what was asked of it.
 struct made_up_cudnn {
     std::vector<made_up_plan> plans;
-    std::function<void(const std::byte* a, const std::byte* b, std::byte* result)> compute;
+    std::function<void(const convolution_operands&)> compute;
     std::vector<std::string> executed;
     std::size_t workspace_limit = 0;
     bool tf32 = false, has_sums = true;

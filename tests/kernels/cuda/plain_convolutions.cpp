@@ -83,6 +83,18 @@ template <class Element> void narrow(const std::vector<float>& values, std::byte
     for (std::size_t i = 0; i < values.size(); ++i) elements[i] = from_float<Element>(values[i]);
 }
 
+// What is convolved where it is read through a batch norm: in the activations' format, as scale and shift
+// are.
+template <class Element>
+void apply_norm(std::vector<float>& x, std::int64_t channels, const std::byte* scale_and_shift) {
+    const auto* scale = reinterpret_cast<const float*>(scale_and_shift);
+    const auto rounded = [](float value) { return to_float(from_float<Element>(value)); };
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::int64_t c = static_cast<std::int64_t>(i) % channels;
+        x[i] = rounded(std::max(0.0F, x[i] * rounded(scale[c]) + rounded(scale[channels + c])));
+    }
+}
+
 // sum(y) and sum(y^2) of each channel, of the values before they are rounded.
 void add_sums(const std::vector<float>& y, std::int64_t channels, float* sums) {
     std::fill_n(sums, 2 * channels, 0.0F);
@@ -114,7 +126,9 @@ template <class Element> void compute(const stored_convolution& problem, const c
         return std::vector<float>(static_cast<std::size_t>(dims.elements()));
     };
     if (problem.kind == convolution_kind::forward || problem.kind == convolution_kind::forward_and_sums) {
-        const auto x = widened<Element>(a, g.x()), w = widened<Element>(b, g.w());
+        auto x = widened<Element>(a, g.x());
+        const auto w = widened<Element>(b, g.w());
+        if (problem.through_norm) apply_norm<Element>(x, g.in_channels, on.scale_and_shift);
         auto y = zeros(g.y());
         forward(g, x.data(), w.data(), y.data());
         if (problem.kind == convolution_kind::forward_and_sums) add_sums(y, g.out_channels, on.sums);
@@ -131,7 +145,9 @@ template <class Element> void compute(const stored_convolution& problem, const c
             cut_and_add_sums(dx, widened<Element>(on.normalised, g.x()), g.in_channels, on);
         narrow<Element>(dx, result);
     } else {
-        const auto x = widened<Element>(a, g.x()), dy = widened<Element>(b, g.y());
+        auto x = widened<Element>(a, g.x());
+        const auto dy = widened<Element>(b, g.y());
+        if (problem.through_norm) apply_norm<Element>(x, g.in_channels, on.scale_and_shift);
         auto dw = zeros(g.w());
         for_each_product(
             g, dy.data(),
@@ -165,6 +181,7 @@ class plain_convolutions final : public convolutions {
   public:
     explicit plain_convolutions(fusion fuse) : fuse_(fuse) {}
     [[nodiscard]] std::shared_ptr<convolution_plan> plan(const stored_convolution& problem) override {
+        if (problem.through_norm && fuse_ != fusion::always) return nullptr;
         return std::make_shared<plain_plan>(problem, workspace_bytes_);
     }
     [[nodiscard]] std::shared_ptr<convolution_plan>
@@ -177,6 +194,16 @@ class plain_convolutions final : public convolutions {
             agreed_.push_back(pair);
         }
         return fused;
+    }
+    [[nodiscard]] bool can_fuse(const stored_convolution&) override { return fuse_ == fusion::always; }
+    [[nodiscard]] bool
+    takes_second_way(const std::string& ways,
+                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) override {
+        if (std::ranges::find(agreed_, ways) == agreed_.end()) {
+            if (!make_trial()->agrees()) throw std::logic_error(ways + ": the results differ");
+            agreed_.push_back(ways);
+        }
+        return true;
     }
     [[nodiscard]] bool reduce_workspaces() override {
         if (workspace_bytes_ == smallest_plain_workspace) return false;
