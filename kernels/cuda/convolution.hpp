@@ -119,7 +119,8 @@ class convolutions {
     plan_of_pair(const stored_convolution& problem, const std::string& pair,
                  const std::function<std::unique_ptr<pair_trial>()>& make_trial) = 0;
     // Whether a part of a step is to be done in the second of two ways: it agrees with the first, and is
-    // faster. `ways` names them (one line), as `pair` above; make_trial is as above, too.
+    // faster. `ways` names them (one line), as `pair` above; `make_trial` returns nullptr where the second
+    // one cannot be done or tried.
     [[nodiscard]] virtual bool
     takes_second_way(const std::string& ways,
                      const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) = 0;

@@ -177,10 +177,12 @@ bool reads_through_norm(context& cuda, const convolution_shape& shape, dtype act
     const stored_convolution forward{convolution_kind::forward_and_sums, stored, activations, true},
         weights{convolution_kind::backward_weights, stored, activations, true};
     convolutions& convolve = cuda.convolve();
-    if (!convolve.can_fuse(forward) || (trains && !convolve.can_fuse(weights))) return false;
     return convolve.takes_second_way(
         text_of(forward) + (trains ? "; and backward weights" : "") + "; or without",
-        [&] { return make_trial_through_norm(cuda, shape, activations, trains); });
+        [&]() -> std::unique_ptr<trial_of_ways> {
+            if (!convolve.can_fuse(forward) || (trains && !convolve.can_fuse(weights))) return nullptr;
+            return make_trial_through_norm(cuda, shape, activations, trains);
+        });
 }
 
 } // namespace petnet::kernels::cuda

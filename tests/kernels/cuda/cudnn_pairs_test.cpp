@@ -260,7 +260,8 @@ TEST_F(cuda_convolutions, scale_and_shift_are_rounded_for_cudnn) {
         };
         const device_buffer vectors = make_device_buffer(4 * given.size());
         check(cudaMemcpy(vectors.get(), given.data(), 4 * given.size(), cudaMemcpyHostToDevice), "copying");
-        const auto plan = make_cudnn_convolutions(nullptr, {.fuse = fusion::always})->plan(problem_);
+        const auto convolve = make_cudnn_convolutions(nullptr, {.fuse = fusion::always});
+        const auto plan = convolve->plan(problem_);
         const device_buffer workspace = make_device_buffer(plan->workspace_bytes());
         plan->execute({.scale_and_shift = vectors.get()}, workspace.get(), nullptr);
         check(cudaStreamSynchronize(nullptr), "executing");

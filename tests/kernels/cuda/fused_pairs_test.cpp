@@ -394,7 +394,8 @@ class spoilt_convolutions final : public cuda::convolutions {
     takes_second_way(const std::string& ways,
                      const std::function<std::unique_ptr<cuda::trial_of_ways>()>& make_trial) override {
         ways_.push_back(ways);
-        return make_trial()->agrees();
+        const auto trial = make_trial();
+        return trial && trial->agrees();
     }
     [[nodiscard]] bool reduce_workspaces() override { return false; }
     [[nodiscard]] std::string description() const override { return "spoilt"; }
@@ -480,7 +481,6 @@ TEST_F(cuda_through_norm, what_cudnn_must_have) {
     EXPECT_FALSE(cuda::reads_through_norm(context_, {2, 12, 9, 11, 24, 3, 1, 1}, dtype::f16, true))
         << "padded channels";
     EXPECT_TRUE(right_.asked_.empty());
-    EXPECT_EQ(right_.ways_.size(), 2U);
 }
 
 TEST(cuda_difference, is_the_largest_and_infinite_where_it_is_none) {

@@ -199,6 +199,7 @@ class plain_convolutions final : public convolutions {
     [[nodiscard]] bool
     takes_second_way(const std::string& ways,
                      const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) override {
+        if (fuse_ != fusion::always) return false;
         if (std::ranges::find(agreed_, ways) == agreed_.end()) {
             if (!make_trial()->agrees()) throw std::logic_error(ways + ": the results differ");
             agreed_.push_back(ways);
