@@ -207,7 +207,7 @@ class cudnn_graph::implementation {
     [[nodiscard]] tensor convolved_x() {
         using mode = fe::PointwiseMode_t;
         const convolution_shape& shape = problem_.shape;
-        const tensor x = input(a_id, "x", shape.x());
+        tensor x = input(a_id, "x", shape.x());
         if (!problem_.through_norm) return x;
         const kernels::shape vector{1, shape.in_channels, 1, 1};
         const tensor scale = input(scale_id, "scale", vector), shift = input(shift_id, "shift", vector);

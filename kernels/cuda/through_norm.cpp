@@ -84,7 +84,7 @@ class block {
             batch_norm_forward{convolved, on(norm_2_.gamma), on(norm_2_.beta), on(norm_2_.running_mean),
                                on(norm_2_.running_variance), on(residual_), on(y_), on(norm_2_.saved), true}};
         if (trains_)
-            all.push_back(convolution_backward_weights{shape_, read, on(dy_), on(dw_), read_through});
+            all.emplace_back(convolution_backward_weights{shape_, read, on(dy_), on(dw_), read_through});
         return all;
     }
 
