@@ -29,6 +29,11 @@ left() {
   echo $((seconds > 1 ? seconds : 1))
 }
 
+# within RESERVE COMMAND...: ends it when what is left of the part, less so many seconds, is over. Status 124, or 137 where it
+# did not heed that.
+within() { timeout --foreground --kill-after 2 "$(left "$1")" "${@:2}"; }
+timed_out() { (($1 == 124 || $1 == 137)); }
+
 # must_hold REQUIREMENT MEASURED CONDITION [YES NO]: a line of the report's first table. CONDITION is awk's, on x, the
 # number that MEASURED begins with; YES and NO are words for goals.
 must_hold() {
@@ -90,9 +95,8 @@ run_shards() {
   local name shard
   name=$(basename "$1")
   for ((shard = 0; shard < $3; ++shard)); do
-    GTEST_TOTAL_SHARDS=$3 GTEST_SHARD_INDEX=$shard timeout --foreground "$(left 8)" \
-      "$1" --gtest_filter="$2" --gtest_brief=0 --gtest_color=no >"$work/$name.$shard.log" 2>&1 ||
-      echo "[  ENDED   ] with status $?" >>"$work/$name.$shard.log" &
+    GTEST_TOTAL_SHARDS=$3 GTEST_SHARD_INDEX=$shard within 8 "$1" --gtest_filter="$2" --gtest_brief=0 --gtest_color=no \
+      >"$work/$name.$shard.log" 2>&1 || echo "[  ENDED   ] with status $?" >>"$work/$name.$shard.log" &
   done
 }
 
@@ -112,9 +116,9 @@ part_tests() {
   echo '|---|---|---|---|---|'
   for name in "${programs_of_tests[@]}"; do
     passed_of=$(cat "$work/$name".*.log | grep -c '^\[       OK \]')
-    stopped_of=$(cat "$work/$name".*.log | grep -c '^\[  ENDED   \] with status 124$')
+    stopped_of=$(cat "$work/$name".*.log | grep -cE '^\[  ENDED   \] with status (124|137)$')
     # 1 is that of a test that failed, which has a line of its own.
-    failed_of=$(cat "$work/$name".*.log | grep -v 'with status 124$' |
+    failed_of=$(cat "$work/$name".*.log | grep -vE 'with status (124|137)$' |
       grep -cE '^\[  FAILED  \] .* \([0-9]+ ms\)$|^\[  ENDED   \] with status ([2-9]|1[0-9])')
     skipped_of=$(cat "$work/$name".*.log | grep -cE '^\[  SKIPPED \] .* \([0-9]+ ms\)$')
     row "$name" "$passed_of" "$failed_of" "$skipped_of" "$stopped_of"
@@ -154,25 +158,27 @@ part_sanitizer() {
   [[ $device == cuda ]] || skip "not run: compute-sanitizer is for GPUs"
   sanitizer=$(find_sanitizer) || skip "not run: compute-sanitizer was not found (PATH, CUDA's folder, or pip install nvidia-cuda-sanitizer-api)"
   tests=$(program kernels_test)
-  step=("$(program train_step)" --device cuda --batch 4 --size 64 --precision fp16 --fuse always)
+  step=("$(program train_step)" --device cuda --batch 4 --size 64 --precision fp16)
   local small='*conformance_test.*/cuda_f32:*conformance_test.*/cuda_f16' own
-  local jobs=(memcheck memcheck-convolutions memcheck-step racecheck racecheck-step initcheck synccheck)
+  local jobs=(memcheck memcheck-convolutions memcheck-step memcheck-fused racecheck racecheck-step initcheck synccheck)
   own="$small-*convolution*" # no kernels of cuDNN
   # sanitize NAME TOOL COMMAND...
   sanitize() {
     local name=$1 tool=$2 began=$EPOCHREALTIME
     shift 2
-    timeout --foreground "$(left 8)" "$sanitizer" --tool "$tool" --error-exitcode 99 --launch-timeout 60 "$@" \
+    within 8 "$sanitizer" --tool "$tool" --error-exitcode 99 --launch-timeout 60 "$@" \
       >"$work/sanitizer.$name.log" 2>&1
     echo "ended with status $? after $(seconds_since "$began") s" >>"$work/sanitizer.$name.log"
   }
   local no_api=(--report-api-errors no) racecheck=(racecheck --report-api-errors no --kernel-name kernel_substring=petnet)
   sanitize memcheck memcheck "${no_api[@]}" "$tests" --gtest_filter="$own" &
   sanitize memcheck-convolutions memcheck "${no_api[@]}" "$tests" --gtest_filter='*conformance_test.convolution/cuda_f16' &
-  # A cache folder that cannot be made: no plans are timed, which would take most of the time.
+  # A cache folder that cannot be made: no plans are timed, which would take most of the time. Pairs of operations are fused
+  # in a step of its own, as trying their plans may take long, too.
   PETNET_CACHE_DIR=/dev/null/none sanitize memcheck-step memcheck --report-api-errors explicit "${step[@]}" <<<'pipelined 4' &
+  PETNET_CACHE_DIR=/dev/null/none sanitize memcheck-fused memcheck "${no_api[@]}" "${step[@]}" --fuse always <<<'pipelined 4' &
   sanitize racecheck "${racecheck[@]}" "$tests" --gtest_filter="$own" &
-  PETNET_CACHE_DIR=/dev/null/none sanitize racecheck-step "${racecheck[@]}" "${step[@]}" <<<'4' &
+  PETNET_CACHE_DIR=/dev/null/none sanitize racecheck-step "${racecheck[@]}" "${step[@]}" --fuse always <<<'4' &
   sanitize initcheck initcheck "${no_api[@]}" "$tests" --gtest_filter="$own" &
   sanitize synccheck synccheck "${no_api[@]}" "$tests" --gtest_filter="$own" &
   wait
@@ -186,7 +192,7 @@ part_sanitizer() {
     row "$name" "${verdict:-no summary}, $(tail -n 1 "$log")" "$api_errors" "$(grep -c '^\[       OK \]' "$log")"
     if grep -qE "$finding" "$log"; then
       failed=1
-    elif grep -q 'ended with status 124' "$log"; then
+    elif grep -qE 'ended with status (124|137) ' "$log"; then
       ((++stopped))
     elif grep -qi 'device not supported' "$log"; then
       continue
@@ -227,9 +233,9 @@ part_check() {
     local training=(--size 64 --freeze-epochs 1 --epochs 1)
     [[ $precision != fp16 ]] || training=(--size 32 --freeze-epochs 1 --epochs 6)
     {
-      timeout --foreground --kill-after 2 "$(left 8)" "$(program petnet)" train --device "check:$device,reference" \
-        --data "$work/check" --weights embedded --batch-size 4 --valid-pct 0.3 --precision "$precision" "${training[@]}" \
-        --output "$work/check-$precision" --resume never >"$work/check.$precision.log" 2>&1
+      within 8 "$(program petnet)" train --device "check:$device,reference" --data "$work/check" --weights embedded \
+        --batch-size 4 --valid-pct 0.3 --precision "$precision" "${training[@]}" --output "$work/check-$precision" \
+        --resume never >"$work/check.$precision.log" 2>&1
       echo "status $?" >>"$work/check.$precision.log"
     } &
   done
@@ -248,7 +254,7 @@ part_check() {
     clean=$(awk -v overflowed="$overflowed" '/departs from/ && $0 ~ overflowed { ++found }
       /^[0-9]+ +[0-9.]+ / { if (!found) ++clean; found = 0 } END { print clean + 0 }' "$log")
     row "$precision" "$departures" "$(grep 'departs from' "$log" | grep -cE "$overflowed")" "$clean" "$status"
-    if ((departures == 0)) && [[ $status =~ ^status\ (124|137)$ ]]; then
+    if ((departures == 0)) && timed_out "${status#status }"; then
       ((++stopped))
     elif ((departures > 0 || clean == 0)) || [[ $status != 'status 0' ]]; then
       failed=1
@@ -263,7 +269,8 @@ part_check() {
   return $failed
 }
 
-# sample_training NAME PRECISION: sets `training`, the same each time but for its folder, $work/bits/NAME.
+# sample_training NAME PRECISION: sets `training`, the same each time but for its folder, $work/bits/NAME. (Not by `within`: a
+# function in the background is a shell, which would not pass on a signal.)
 sample_training() {
   training=(timeout --foreground --kill-after 2 "$(left 8)" "$(program petnet)" train --device "$device" --data "$work/bits-data" --weights embedded --size 64
     --batch-size 4 --epochs 3 --seed 7 --precision "$2" --output "$work/bits/$1")

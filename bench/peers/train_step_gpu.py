@@ -30,6 +30,7 @@ DECIDING = ["unfrozen", "frozen"]
 LEAST_RATIO = {64: 1.8, 256: 1.5}  # petnet / torch.compile, by batch
 TORCH = ["eager", "compile"]
 SECONDS_A_ROUND = 0.2
+OUT_OF_TIME = "no time was left"
 
 
 def torch_worker(mode, phase, precision, batch, size):
@@ -196,7 +197,7 @@ def compile_steps(options):
             contest.start("compile")
             contest.warm("compile", end)
             answer = f"{time.monotonic() - began:.0f}" if "compile" in contest.workers else None
-        contest.stop("no time was left")
+        contest.stop(OUT_OF_TIME)
         print(f"| {contest.phase} | {contest.precision} | {contest.batch} | "
               f"{answer or 'not run: ' + contest.rows['compile']['not_run']} |\n", end="", flush=True)  # in one piece
         return answer
@@ -215,7 +216,7 @@ def compare(options, result, tell):
         group = contests[first:first + options.together]
         groups_left = -(-(len(contests) - first) // options.together)
         group_end = min(end, time.monotonic() + (end - time.monotonic()) / groups_left * 1.5)
-        reason = "no time was left"
+        reason = OUT_OF_TIME
         try:
             if end - time.monotonic() < 20:
                 continue
@@ -360,7 +361,12 @@ def main():
             compare(options, result, tell)
         except Stopped:
             print("\nstopped before its end")
-    return 0 if any("median" in row for c in result["contests"] for row in c["rows"].values()) else 1
+    rows = [row for contest in result["contests"] for row in contest["rows"].values()]
+    if any("median" in row for row in rows):
+        return 0
+    reasons = {row["not_run"] for row in rows} - {OUT_OF_TIME}
+    print(f"\nnot run: {'; '.join(sorted(reasons)) or OUT_OF_TIME}")
+    return 1 if reasons else 77
 
 
 if __name__ == "__main__":
