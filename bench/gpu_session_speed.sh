@@ -45,7 +45,7 @@ part_job() {
     fi
     run=$work/job-${name// /-}
     began=$EPOCHREALTIME
-    PETNET_CACHE_DIR=$work/job-cache "$(program petnet)" train --device "$device" --data "$work/pets" --weights embedded \
+    PETNET_CACHE_DIR=$work/job-cache within 5 "$(program petnet)" train --device "$device" --data "$work/pets" --weights embedded \
       --size $size --batch-size $batch --epochs 1 --freeze-epochs 1 --output "$run" >"$run.log" 2>&1 || failed=1
     seconds=$(seconds_since "$began")
     if [[ ! -f $run/model.safetensors ]]; then
