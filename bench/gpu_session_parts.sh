@@ -270,9 +270,9 @@ part_check() {
 }
 
 # sample_training NAME PRECISION: sets `training`, the same each time but for its folder, $work/bits/NAME. (Not by `within`: a
-# function in the background is a shell, which would not pass on a signal.)
+# function in the background is a shell, which would not pass on a signal, and two seconds may not do for a checkpoint.)
 sample_training() {
-  training=(timeout --foreground --kill-after 2 "$(left 8)" "$(program petnet)" train --device "$device" --data "$work/bits-data" --weights embedded --size 64
+  training=(timeout --foreground "$(left 8)" "$(program petnet)" train --device "$device" --data "$work/bits-data" --weights embedded --size 64
     --batch-size 4 --epochs 3 --seed 7 --precision "$2" --output "$work/bits/$1")
 }
 model_hash() { sha256sum "$work/bits/$1/model.safetensors" 2>/dev/null | cut -c 1-16; }
