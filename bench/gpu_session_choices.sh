@@ -6,6 +6,7 @@
 part_choices() {
   local phase batch fuse pid fd line round rounds=11 steps=20 failed=0 size=224 batches=(64 256) precision=fp16 other=bf16
   local -A to from
+  trap '' PIPE # a step that has died does not end the part
   if [[ $device == cpu ]]; then size=64 batches=(4) steps=1 rounds=3 precision=fp32 other=bf16; fi
   echo "Steps of $precision, ms, the median of $rounds rounds in which the three take turns; pairs: how many operations were done as one with"
   echo "another. 'never' and 'always' are what --fuse of bench/train_step says, 'faster' is what petnet does."
@@ -14,7 +15,7 @@ part_choices() {
   echo '|---|---|---|---|---|---|---|'
   for batch in "${batches[@]}"; do
     for phase in unfrozen frozen; do
-      if ((part_end - SECONDS < 15)); then
+      if (($(left) < 15)); then
         echo "$phase, batch $batch: not run: no time was left"
         continue
       fi
@@ -63,6 +64,5 @@ ask() {
 
 # median_step NAME: of the answers in $work/choices.NAME.times, milliseconds a step.
 median_step() {
-  sed -nE 's/.*"steps": ([0-9]+), "seconds": ([0-9.]+).*/\1 \2/p' "$work/choices.$1.times" |
-    awk '{ print 1000 * $2 / $1 }' | sort -n | awk '{ ms[NR] = $1 } END { if (NR) printf "%.3f", ms[int((NR + 1) / 2)] }'
+  step_milliseconds "$work/choices.$1.times" | sort -n | awk '{ ms[NR] = $1 } END { if (NR) printf "%.3f", ms[int((NR + 1) / 2)] }'
 }

@@ -30,6 +30,7 @@ using namespace petnet::bench;
 struct bench_options {
     suite_options suite;
     std::string filter, json;
+    double gemm_gflop_per_s = 0; // measured elsewhere
     bool list = false, quick = false, no_verify = false;
 };
 
@@ -107,8 +108,9 @@ int run_bench(bench_options& options, const std::string& command) {
         const auto device = kernels::make_backend(
             options.suite.device, {.threads = about.threads, .tf32 = about.precision == "tf32"});
         found.device = device->device();
-        found.peaks[{about.precision, about.threads}] =
-            measure_peaks(*device, about.precision, about.threads);
+        device_peaks peaks = measure_peaks(*device, about.precision, about.threads);
+        peaks.gemm_gflop_per_s = std::max(peaks.gemm_gflop_per_s, options.gemm_gflop_per_s);
+        found.peaks[{about.precision, about.threads}] = peaks;
     }
     if (found.device.empty()) found.device = "no device: the processor and the disk alone";
     measure(cases, {.quick = options.quick, .verify = !options.no_verify},
@@ -156,6 +158,8 @@ int run(int argc, char** argv) {
     program.add_option("--photographs", options.suite.photographs,
                        "a folder for the photo path (the sample)");
     program.add_option("--json", options.json, "a file for everything, with all samples");
+    program.add_option("--gemm-peak", options.gemm_gflop_per_s,
+                       "GFLOP/s of another program's matrix products: the peak, where petnet's is lower");
     program.add_flag("--list", options.list, "the cases' names, nothing is timed");
     program.add_flag("--no-verify", options.no_verify, "results are not compared with the reference first");
 

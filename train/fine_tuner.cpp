@@ -6,28 +6,15 @@
 #include "train/epoch_steps.hpp"
 #include "train/ranks/host_all_reduce.hpp"
 #include "train/shared_validation.hpp"
+#include "train/stopwatch.hpp"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <span>
 #include <string>
 #include <utility>
 
 namespace petnet::train {
-namespace {
-
-class stopwatch {
-  public:
-    [[nodiscard]] double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    }
-
-  private:
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-} // namespace
 
 fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> phases, observer& listener)
     : setup_(setup),
@@ -41,6 +28,7 @@ fine_tuner::fine_tuner(const training_setup& setup, std::vector<training_phase> 
 }
 
 bool fine_tuner::run(training_position& position, const hooks& calls) {
+    stopwatch preparing;
     if (position.phase < static_cast<std::int64_t>(phases_.size())) {
         on_device_ = make_device_photographs(setup_, phases_);
         setup_.on_device = on_device_.get();
@@ -53,6 +41,7 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             continue;
         }
         const std::unique_ptr<phase_plans> plans = plans_of(phase.kind);
+        seconds_preparing_ += preparing.seconds();
         if (position.epoch == 0 && position.step_in_epoch == 0) {
             setup_.parameters.clear_moments();
             position.train_loss = {};
@@ -76,6 +65,7 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
         position = {.phase = i + 1, .step = position.step};
         if (position.phase < static_cast<std::int64_t>(phases_.size()))
             calls.checkpoint(position, checkpoint_reason::epoch_ended);
+        preparing = {};
     }
     return true;
 }

@@ -47,6 +47,8 @@ class fine_tuner {
     // continued gives the same bits as one that was not. input_error where too many photographs are broken,
     // or all that validate.
     [[nodiscard]] bool run(training_position& position, const hooks& calls);
+    // Of all phases so far: their plans, and the memory for photographs on the device.
+    [[nodiscard]] double seconds_preparing() const { return seconds_preparing_; }
 
   private:
     // With photographs on the device, unless the plans need that memory.
@@ -64,6 +66,7 @@ class fine_tuner {
     observer& listener_;
     kernels::backend& device_;
     std::int64_t steps_per_epoch_;
+    double seconds_preparing_ = 0;
 };
 
 } // namespace petnet::train

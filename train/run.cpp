@@ -95,7 +95,11 @@ run_result lead(const participant& self) {
         {"data",
          {{"folder", inputs.data_folder.string()},
           {"names_and_sizes_sha256", inputs.photos->folder().fingerprint()}}},
-        {"identity", output.identity()}};
+        {"identity", output.identity()},
+        {"seconds",
+         {{"photographs_opened", inputs.seconds_photographs_opened},
+          {"device", inputs.seconds_device},
+          {"weights", inputs.seconds_weights}}}};
     if (const ranks::communicator& group = *inputs.group; group.size() > 1)
         record["ranks"] = {{"size", group.size()}, {"sums_by", group.transport()}};
 

@@ -10,6 +10,7 @@
 #include "model/model_file.hpp"
 #include "train/places.hpp"
 #include "train/run_identity.hpp"
+#include "train/stopwatch.hpp"
 
 #include <algorithm>
 #include <string_view>
@@ -69,6 +70,7 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
     const data::label_rule rule = data::label_rule::parse(options.labels);
 
     training_inputs inputs;
+    stopwatch watch;
     inputs.data_folder = data_folder(options.data, fetching);
     data::image_folder folder = data::open_image_folder(inputs.data_folder);
     inputs.labels = data::label_photos(folder, rule);
@@ -90,8 +92,10 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
                                                                       : data::orientation::as_stored,
                                                .memory_limit = options.cache_memory,
                                                .cache_folder = cache_folder()});
+    inputs.seconds_photographs_opened = watch.seconds();
 
     const weight_source source = find_weights(options, fetching);
+    watch = {};
     inputs.device = kernels::make_backend(options.device, {.threads = options.threads,
                                                            .processes = place.on_this_machine,
                                                            .on_departure = warn,
@@ -99,6 +103,9 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
                                                            .tf32 = options.tf32,
                                                            .cache_folder = cache_folder()});
     inputs.activations = kernels::choose_precision(options.precision, *inputs.device);
+    inputs.seconds_device = watch.seconds();
+
+    watch = {};
 
     model::network_config config;
     config.classes = static_cast<std::int64_t>(inputs.labels.class_names.size());
@@ -119,6 +126,7 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
             warn(source.file.string() + ": " + std::to_string(loaded.ignored.size()) +
                  " tensors have no place in ResNet-34 and are ignored, the first is " + loaded.ignored[0]);
     }
+    inputs.seconds_weights = watch.seconds();
     inputs.group = &place.group;
     inputs.image_size = options.size;
     inputs.seed = options.seed;

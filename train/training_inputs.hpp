@@ -37,6 +37,8 @@ struct training_inputs {
     bool augment = false;
     std::uint64_t seed = 0;
     unsigned loader_threads = 0;
+    // What took how long.
+    double seconds_photographs_opened = 0, seconds_device = 0, seconds_weights = 0;
 };
 
 // This process among those that train together.

@@ -9,6 +9,7 @@
 #include "train/run_report.hpp"
 #include "train/run_tracking.hpp"
 #include "train/shared_start.hpp"
+#include "train/stopwatch.hpp"
 
 #include <array>
 #include <utility>
@@ -127,11 +128,16 @@ run_result training_session::train(run_summary summary, const run_requests& requ
                        },
                    .checkpoint = [&](const training_position& at, checkpoint_reason why) { save(at, why); },
                    .checkpoint_due = [&] { return is_checkpoint_due(requests); }});
+    record_["seconds"]["plans"] = tuner.seconds_preparing();
     checkpoints_.wait();
     tell_failed_checkpoint();
     tell_broken();
     tell_cache_failure();
-    if (finished) write_model(position);
+    if (finished) {
+        const stopwatch watch;
+        write_model(position);
+        record_["seconds"]["model"] = watch.seconds();
+    }
     metrics_->finish();
     finish_record(finished ? "finished" : "interrupted");
     if (finished) record_["model_sha256"] = sha256(mapped_file(parts_.output.model_file()).bytes());
@@ -265,7 +271,7 @@ void training_session::finish_record(const char* status) {
     if (const auto hash = parts_.setup.photos.data_hash()) record_["data"]["sha256"] = *hash;
     if (ranks::communicator& group = parts_.setup.group; group.size() > 1)
         record_["ranks"]["bytes_averaged"] = group.bytes_reduced();
-    record_["seconds"] = {{"total", seconds()}};
+    record_["seconds"]["total"] = seconds();
     if (seconds_to_first_step_) record_["seconds"]["to_first_step"] = *seconds_to_first_step_;
     record_["ended"] = utc_now();
 }

@@ -2,18 +2,22 @@
 """petnet's training and evaluation steps against PyTorch's on a GPU, taking turns.
 
 usage: train_step_gpu.py TRAIN_STEP_PROGRAM [--batches 64,256] [--precisions bf16,fp16] [--seconds 240] [--json FILE]
-       train_step_gpu.py --peaks        one line of JSON: GFLOP/s of large matrix products by precision
+       train_step_gpu.py --seconds 160  without a program: only fills the cache of torch.compile
+       train_step_gpu.py --peaks        one line of JSON: versions, GFLOP/s of large matrix products by precision
 
 PyTorch trains the same network channels-last with automatic mixed precision, fused Adam and cuDNN's own search for
 the fastest convolutions, as it is (eager) and by torch.compile; its input lies on the GPU already normalised, petnet's
 as pixels. Nobody waits for a step's loss before the next step. Every competitor is a process of its own; those of a
 comparison warm up first (torch.compile compiles), then take turns in rounds. Prints a Markdown table: the median
 over the rounds and the distance between the quartiles. What does not work is a row that says "not run" and why.
+Rows and files are written as soon as they are known, so that nothing is lost where it is stopped.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,9 +26,11 @@ import time
 
 from worker import Failed, Worker, command, commit, freeze, make_network, make_optimizer
 
-PHASES = ["unfrozen", "frozen", "evaluation"]
+DECIDING = ["unfrozen", "frozen"]
+LEAST_RATIO = {64: 1.8, 256: 1.5}  # petnet / torch.compile, by batch
 TORCH = ["eager", "compile"]
 SECONDS_A_ROUND = 0.2
+OUT_OF_TIME = "no time was left"
 
 
 def torch_worker(mode, phase, precision, batch, size):
@@ -91,8 +97,17 @@ def print_peaks():
             milliseconds.append(start.elapsed_time(end))
         return 2 * side**3 / statistics.median(milliseconds[3:]) / 1e6
 
-    print(json.dumps({"bf16": gflops(torch.bfloat16, False), "fp16": gflops(torch.float16, False),
+    print(json.dumps({"torch": torch.__version__, "torch_cuda": torch.version.cuda,
+                      "torch_cudnn": torch.backends.cudnn.version(), "bf16": gflops(torch.bfloat16, False), "fp16": gflops(torch.float16, False),
                       "tf32": gflops(torch.float32, True), "fp32": gflops(torch.float32, False)}))
+
+
+class Stopped(Exception):
+    """By SIGTERM."""
+
+
+def on_sigterm(*_):
+    raise Stopped
 
 
 class Contest:
@@ -100,6 +115,7 @@ class Contest:
 
     def __init__(self, options, phase, precision, batch):
         self.phase, self.precision, self.batch = phase, precision, batch
+        self.compile_threads = str(options.compile_threads)
         self.rows, self.workers = {}, {}
         shape = ["--phase", phase, "--precision", precision, "--batch", str(batch), "--size", str(options.size)]
         self.commands = {"petnet": [options.program, "--device", options.device, *shape]}
@@ -110,7 +126,7 @@ class Contest:
 
     def start(self, name):
         """Begins to warm up: prepares or compiles, fills its pools of memory."""
-        environment = {} if name == "petnet" else {"TORCHINDUCTOR_COMPILE_THREADS": "2"}
+        environment = {} if name == "petnet" else {"TORCHINDUCTOR_COMPILE_THREADS": self.compile_threads}
         self.workers[name] = Worker(self.commands[name], environment, self.logs[name])
         self.attempt(name, lambda: self.workers[name].send("pipelined 8"))
 
@@ -122,10 +138,9 @@ class Contest:
             self.workers.pop(name).kill()
             return None
 
-    def warm(self, names, deadline):
-        for name in [name for name in names if name in self.workers]:
-            left = max(deadline - time.monotonic(), 0.1)
-            self.attempt(name, lambda name=name, left=left: self.workers[name].receive(left))
+    def warm(self, name, deadline):
+        if name in self.workers:
+            self.attempt(name, lambda: self.workers[name].receive(seconds_until(deadline)))
 
     def take_turns(self, rounds, deadline):
         steps, samples = {}, {name: [] for name in self.workers}
@@ -136,7 +151,7 @@ class Contest:
             for name in list(self.workers):
                 count = steps.get(name, 5)
                 answer = self.attempt(name, lambda name=name, count=count:
-                                      self.workers[name].ask(f"pipelined {count}", 60))
+                                      self.workers[name].ask(f"pipelined {count}", seconds_until(deadline + 10)))
                 if answer is None:
                     continue
                 seconds = answer["seconds"] / answer["steps"]
@@ -145,7 +160,7 @@ class Contest:
                 else:
                     samples[name].append(seconds)
         for name in list(self.workers):
-            last = self.attempt(name, lambda name=name: self.workers[name].finish(20))
+            last = self.attempt(name, lambda name=name: self.workers[name].finish(seconds_until(deadline + 10)))
             if last is not None:
                 self.rows[name] = {"seconds": samples[name], "median": statistics.median(samples[name]),
                                    "steps_a_round": steps[name], **last}
@@ -156,37 +171,77 @@ class Contest:
         for name in self.commands:
             self.rows.setdefault(name, {"not_run": reason})
 
+    def seconds(self, name):
+        return self.rows[name].get("median")
 
-def compare(options):
-    contests = [Contest(options, phase, precision, batch) for precision in options.precisions
-                for batch in options.batches for phase in PHASES]
+
+def seconds_until(deadline):
+    return max(deadline - time.monotonic(), 1)
+
+
+def contests_of(options, phases):
+    return [Contest(options, phase, precision, batch) for precision in options.precisions
+            for batch in options.batches for phase in phases]
+
+
+def compile_steps(options):
+    """Compiles before the comparison, which then finds all in the cache (TORCHINDUCTOR_CACHE_DIR): minutes, in which
+    the device and some processors may do other work."""
+    end = time.monotonic() + options.seconds
+    print("| phase | precision | batch | torch.compile, seconds to the first step |\n|---|---|---|---|")
+
+    def compile_one(contest):
+        began = time.monotonic()
+        answer = None
+        if began + 20 < end:
+            contest.start("compile")
+            contest.warm("compile", end)
+            answer = f"{time.monotonic() - began:.0f}" if "compile" in contest.workers else None
+        contest.stop(OUT_OF_TIME)
+        print(f"| {contest.phase} | {contest.precision} | {contest.batch} | "
+              f"{answer or 'not run: ' + contest.rows['compile']['not_run']} |\n", end="", flush=True)  # in one piece
+        return answer
+
+    with concurrent.futures.ThreadPoolExecutor(options.together) as pool:
+        answers = list(pool.map(compile_one, contests_of(options, DECIDING)))
+    return 0 if any(answers) else 1
+
+
+def compare(options, result, tell):
+    """Fills result["contests"] and tells of each group of them."""
+    contests = contests_of(options, DECIDING) + contests_of(options, ["evaluation"])
     began = time.monotonic()
     end = began + options.seconds
-    # Compiling takes processors, warm competitors take memory; and those of one comparison warm up together.
-    together = max(1, min((os.cpu_count() or 2) // 3, options.gpu_gb // 24))
-    for first in range(0, len(contests), together):
-        group = contests[first:first + together]
-        groups_left = -(-(len(contests) - first) // together)
+    for first in range(0, len(contests), options.together):
+        group = contests[first:first + options.together]
+        groups_left = -(-(len(contests) - first) // options.together)
         group_end = min(end, time.monotonic() + (end - time.monotonic()) / groups_left * 1.5)
+        reason = OUT_OF_TIME
         try:
             if end - time.monotonic() < 20:
                 continue
             turns_begin = group_end - (1 + len(TORCH)) * (options.rounds + 2) * len(group) * SECONDS_A_ROUND
-            for names in [TORCH, ["petnet"]]:  # petnet alone, as it may time convolutions while it prepares
-                for contest in group:
-                    for name in names:
-                        contest.start(name)
-                for contest in group:
-                    contest.warm(names, max(turns_begin, time.monotonic() + 15))
+            for contest in group:
+                for name in TORCH:
+                    contest.start(name)
+            for contest in group:
+                for name in TORCH:
+                    contest.warm(name, min(max(turns_begin, time.monotonic() + 15), end))
+            for contest in group:  # alone, as it may time convolutions while it prepares, and remembers what it chose
+                contest.start("petnet")
+                contest.warm("petnet", min(max(turns_begin, time.monotonic() + 15), end))
             for contest in group:
                 contest.take_turns(options.rounds, group_end)
+        except Stopped:
+            reason = "stopped"
+            raise
         finally:
             for contest in group:
-                contest.stop("no time was left")
-    return {"date": time.strftime("%Y-%m-%d"), **environment(), "commit": commit(), "size": options.size,
-            "command": command(), "seconds": time.monotonic() - began,
-            "contests": [{"phase": c.phase, "precision": c.precision, "batch": c.batch, "rows": c.rows}
-                         for c in contests]}
+                contest.stop(reason)
+            result["contests"] += [{"phase": c.phase, "precision": c.precision, "batch": c.batch, "rows": c.rows}
+                                   for c in group]
+            result["seconds"] = time.monotonic() - began
+            tell(group)
 
 
 def environment():
@@ -211,20 +266,46 @@ def cell(row, batch):
             f"{100 * (quarters[2] - quarters[0]) / row['median']:.1f}%)")
 
 
-def table(result):
-    lines = [f"{result['device']}, driver {result['driver']}, PyTorch {result['torch']} (CUDA {result['torch_cuda']}, "
-             f"cuDNN {result['torch_cudnn']}), {result['size']}x{result['size']}, {result['date']}, commit "
-             f"{result['commit']}. Images/s (median of a step, distance between the quartiles).", "",
-             "| phase | precision | batch | petnet | PyTorch eager | torch.compile | petnet / eager | petnet / compile |",
-             "|---|---|---|---|---|---|---|---|"]
-    for contest in result["contests"]:
-        rows, batch = contest["rows"], contest["batch"]
-        ratios = [f"{rows[mode]['median'] / rows['petnet']['median']:.2f}"
-                  if "median" in rows[mode] and "median" in rows["petnet"] else "-" for mode in TORCH]
-        lines.append(f"| {contest['phase']} | {contest['precision']} | {batch} | "
-                     + " | ".join(cell(rows[name], batch) for name in ["petnet", *TORCH])
-                     + " | " + " | ".join(ratios) + " |")
-    return "\n".join(lines)
+def heading(result):
+    return (f"{result['device']}, driver {result['driver']}, PyTorch {result['torch']} (CUDA {result['torch_cuda']}, "
+            f"cuDNN {result['torch_cudnn']}), {result['size']}x{result['size']}, {result['date']}, commit "
+            f"{result['commit']}. Images/s (median of a step, distance between the quartiles).\n\n"
+            "| phase | precision | batch | petnet | PyTorch eager | torch.compile | petnet / eager | petnet / compile "
+            "|\n"
+            "|---|---|---|---|---|---|---|---|")
+
+
+def line(contest):
+    petnet = contest.seconds("petnet")
+    ratios = [f"{contest.seconds(mode) / petnet:.2f}" if contest.seconds(mode) and petnet else "-" for mode in TORCH]
+    return (f"| {contest.phase} | {contest.precision} | {contest.batch} | "
+            + " | ".join(cell(contest.rows[name], contest.batch) for name in ["petnet", *TORCH])
+            + " | " + " | ".join(ratios) + " |")
+
+
+def must_hold(options, result):
+    """A line for each requirement: what it is, "holds", "missed" or "not measured", and the ratio."""
+    def fastest(name, phase, batch, precisions):
+        rows = [contest["rows"][name] for contest in result["contests"]
+                if (contest["phase"], contest["batch"]) == (phase, batch) and contest["precision"] in precisions]
+        measured = [row["median"] for row in rows if "median" in row]
+        return min(measured) if len(measured) == len(precisions) else None
+
+    choices = [[each] for each in options.precisions]
+    if len(choices) > 1:
+        choices.append(options.precisions)
+    lines = []
+    for batch in options.batches:
+        for phase in DECIDING:
+            for precisions in choices:
+                petnet, compiled = (fastest(name, phase, batch, precisions) for name in ["petnet", "compile"])
+                ratio = compiled / petnet if petnet and compiled else None
+                limit = LEAST_RATIO.get(batch, 1)
+                verdict = "not measured" if ratio is None else "holds" if ratio >= limit else "missed"
+                who = "best against best of " + ", ".join(precisions) if len(precisions) > 1 else precisions[0]
+                text = f"petnet / torch.compile, {phase}, batch {batch}, {who}: at least {limit}"
+                lines.append(f"| {text} | {verdict} | {'-' if ratio is None else f'{ratio:.2f}'} |")
+    return lines
 
 
 def why_no_torch():
@@ -248,6 +329,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=240, help="for all of it")
     parser.add_argument("--device", default="cuda", help="of petnet")
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--must-hold", type=pathlib.Path, help="a file for the verdicts")
     options = parser.parse_args()
     if missing := why_no_torch():
         print(missing)
@@ -256,13 +338,35 @@ def main():
         print_peaks()
         return 0
     import torch
-    options.gpu_gb = int(torch.cuda.get_device_properties(0).total_memory / 1e9)
+    processors, gpu_gb = os.cpu_count() or 2, int(torch.cuda.get_device_properties(0).total_memory / 1e9)
+    # Compiling takes processors, warm competitors take memory; and those of one comparison warm up together.
+    options.together = max(1, min(processors // 3, gpu_gb // 24)) if options.program else max(1, processors // 8)
+    options.compile_threads = max(2, processors // options.together // (1 if options.program else 2))
     with tempfile.TemporaryDirectory() as options.logs:
-        result = compare(options)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(table(result))
-    return 0 if any("median" in row for c in result["contests"] for row in c["rows"].values()) else 1
+        if not options.program:
+            return compile_steps(options)
+        result = {"date": time.strftime("%Y-%m-%d"), **environment(), "commit": commit(), "size": options.size,
+                  "command": command(), "contests": []}
+        print(heading(result), flush=True)
+
+        def tell(group):
+            print("\n".join(map(line, group)), flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            if options.must_hold:
+                options.must_hold.write_text("\n".join(must_hold(options, result)) + "\n", encoding="utf-8")
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+        try:
+            compare(options, result, tell)
+        except Stopped:
+            print("\nstopped before its end")
+    rows = [row for contest in result["contests"] for row in contest["rows"].values()]
+    if any("median" in row for row in rows):
+        return 0
+    reasons = {row["not_run"] for row in rows} - {OUT_OF_TIME}
+    print(f"\nnot run: {'; '.join(sorted(reasons)) or OUT_OF_TIME}")
+    return 1 if reasons else 77
 
 
 if __name__ == "__main__":

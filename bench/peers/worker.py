@@ -59,13 +59,16 @@ def command():
 
 
 def commit():
-    """Of this checkout, else of the bundle that these files came with."""
+    """Of the programs where the caller names it (PETNET_COMMIT), else of this checkout."""
+    if named := os.environ.get("PETNET_COMMIT"):
+        return named
     root = pathlib.Path(__file__).resolve().parents[2]
-    described = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    if described.returncode == 0:
-        return described.stdout.strip()
-    bundled = root / "COMMIT"
-    return bundled.read_text(encoding="utf-8").strip() if bundled.is_file() else "unknown"
+    try:
+        described = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True,
+                                   text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return "unknown"
+    return described.stdout.strip()
 
 
 def cpu_name():

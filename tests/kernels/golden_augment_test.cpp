@@ -143,8 +143,7 @@ TEST_P(golden_augment_test, given_matrices) {
 // Photographs more than twice as large as the output, which fastai averages first; and what it does of all
 // this to validate. (This repository's own record: generate/resample.py.)
 TEST_P(golden_augment_test, large_photographs) {
-    file_ =
-        model::read_weight_file(std::filesystem::path(PETNET_DEFAULT_GOLDEN_DIR) / "resample.safetensors");
+    file_ = model::read_weight_file(golden_dir() / "resample.safetensors");
     int sizes = 0;
     for (const model::weight_tensor& tensor : file_.tensors) {
         if (!tensor.name.starts_with("pixels_")) continue;
