@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Choices that only a GPU can judge: pairs of operations fused or not, taking turns; the padding of photographs. Read by
+# Choices that only a GPU can judge: operations fused or not, taking turns; the padding of photographs. Read by
 # gpu_session.sh, as gpu_session_parts.sh is, which says what is given.
 # shellcheck disable=SC2154 # that
 
@@ -9,10 +9,11 @@ part_choices() {
   trap '' PIPE # a step that has died does not end the part
   if [[ $device == cpu ]]; then size=64 batches=(4) steps=1 rounds=3 precision=fp32 other=bf16; fi
   echo "Steps of $precision, ms, the median of $rounds rounds in which the three take turns; pairs: how many operations were done as one with"
-  echo "another. 'never' and 'always' are what --fuse of bench/train_step says, 'faster' is what petnet does."
+  echo "another; norms: how many read through a batch norm. 'never' and 'always' are what --fuse of bench/train_step says, 'faster' is what"
+  echo "petnet does."
   echo
-  row phase batch never faster pairs always pairs
-  echo '|---|---|---|---|---|---|---|'
+  row phase batch never faster pairs norms always pairs norms
+  echo '|---|---|---|---|---|---|---|---|---|'
   for batch in "${batches[@]}"; do
     for phase in unfrozen frozen; do
       if (($(left) < 15)); then
@@ -42,8 +43,9 @@ part_choices() {
         fd=${from[$fuse]} && exec {fd}<&-
       done
       for pid in $(jobs -p); do wait "$pid" || failed=1; done
-      row $phase "$batch" "$(median_step never)" "$(median_step faster)" "$(number fused_pairs "$work/choices.faster.end")" \
-        "$(median_step always)" "$(number fused_pairs "$work/choices.always.end")"
+      row $phase "$batch" "$(median_step never)" \
+        "$(median_step faster)" "$(number fused_pairs "$work/choices.faster.end")" "$(number through_norms "$work/choices.faster.end")" \
+        "$(median_step always)" "$(number fused_pairs "$work/choices.always.end")" "$(number through_norms "$work/choices.always.end")"
     done
   done
   echo
