@@ -97,13 +97,13 @@ struct convolution_shape {
     bool operator==(const convolution_shape&) const = default;
 };
 
-// y[n,k,p,q] = sum over c,r,s of a[n,c,p*stride+r-padding,q*stride+s-padding] * w[k,c,r,s]
-// over a = x, or a = relu(scale*x + shift) where `saved` is present (rows 2 and 3 of batch_norm_forward's
-// `saved`): a batch norm with its ReLU that has no tensor of its own. Padding is 0 of a.
-//   x, y   activations of shape.x(), shape.y(), the same dtype; a is rounded to it, and scale and shift may
-//   be w      f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x);
-//   rounded
-//          to the activations' dtype inside
+// y[n,k,p,q] = sum over c,r,s of a[n,c,p*stride+r-padding,q*stride+s-padding] * w[k,c,r,s], where a = x, or,
+// where `saved` is present, a = relu(scale*x + shift), with rows 2 and 3 of batch_norm_forward's `saved`: a
+// batch norm with its ReLU that has no tensor of its own. Padding is zeros of a.
+//   x, y   activations of shape.x(), shape.y(), the same dtype, which a is rounded to as well; a backend may
+//          round scale and shift to it first
+//   w      f32 master weights of shape.w(), layout of backend::convolution_weights(shape, dtype of x); they
+//          are rounded to the activations' dtype inside
 //   saved  (optional) f32 (4, in_channels)
 struct convolution_forward {
     convolution_shape shape;
@@ -159,7 +159,8 @@ struct batch_norm_inference {
 //   dx = scale * (g - dbeta/M - xhat*dgamma/M)
 //   dresidual (optional) = g
 //   y       the forward output, needed where relu follows a residual; without a residual it may be absent:
-//           the cut is then recomputed as scale*x + shift <= 0
+//           the cut is then recomputed as scale*x + shift <= 0, in float32 (a convolution that read through
+//           the batch norm may have cut elsewhere, by the rounding of scale and shift)
 //   dx may be dy when dresidual is absent; dresidual may be dy; dx and dresidual are distinct.
 //   dx may be absent (only dgamma, dbeta and dresidual are wanted).
 struct batch_norm_backward {

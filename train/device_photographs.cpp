@@ -34,8 +34,8 @@ std::size_t pixel_bytes(const data::half_resized& photo) { return photo.free_ext
 // workspaces, of at most a gigabyte each.
 std::size_t bytes_to_spare(const training_setup& setup, const std::vector<training_phase>& phases) {
     constexpr std::size_t workspaces = std::size_t{3} << 30;
-    const std::size_t free = setup.parameters.device().free_memory();
-    if (free <= workspaces) return 0;
+    const kernels::backend& device = setup.parameters.device();
+    if (device.free_memory() <= workspaces) return 0;
     std::size_t largest = 0;
     const auto lay_out = [&](model::phase kind) {
         const model::plan plan(setup.parameters, setup.network, plan_options(setup, kind));
@@ -43,6 +43,8 @@ std::size_t bytes_to_spare(const training_setup& setup, const std::vector<traini
     };
     for (const training_phase& phase : phases) lay_out(phase.kind);
     lay_out(model::phase::evaluation);
+    // Again: laying out may try convolutions, for which libraries load their kernels.
+    const std::size_t free = device.free_memory();
     return free - std::min(free, workspaces + 2 * largest);
 }
 

@@ -13,7 +13,7 @@ namespace petnet::train {
 // Training and evaluation never run at the same time and share their memory.
 class phase_plans {
   public:
-    // `options` are those of training. Takes the memory for tensors, but prepares nothing yet.
+    // `options` are those of training. Takes the memory for tensors; no operation is prepared yet.
     phase_plans(model::parameters& parameters, const model::network& network,
                 const model::plan_options& options);
     void bind();

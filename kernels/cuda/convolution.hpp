@@ -89,16 +89,16 @@ class pair_trial {
     [[nodiscard]] virtual double milliseconds(const std::shared_ptr<convolution_plan>& plan) = 0;
 };
 
-// Two ways to do a part of a step.
-class trial_of_ways {
+// A part of a step in two ways.
+class alternative_trial {
   public:
-    trial_of_ways() = default;
-    trial_of_ways(const trial_of_ways&) = delete;
-    trial_of_ways& operator=(const trial_of_ways&) = delete;
-    virtual ~trial_of_ways() = default;
+    alternative_trial() = default;
+    alternative_trial(const alternative_trial&) = delete;
+    alternative_trial& operator=(const alternative_trial&) = delete;
+    virtual ~alternative_trial() = default;
     // Whether both write the same, within limits (through_norm.cpp).
     [[nodiscard]] virtual bool agrees() = 0;
-    [[nodiscard]] virtual double milliseconds(bool second_way) = 0; // infinity: it does not work
+    [[nodiscard]] virtual double milliseconds(bool alternative) = 0; // infinity: it does not work
 };
 
 class convolutions {
@@ -118,12 +118,12 @@ class convolutions {
     [[nodiscard]] virtual std::shared_ptr<convolution_plan>
     plan_of_pair(const stored_convolution& problem, const std::string& pair,
                  const std::function<std::unique_ptr<pair_trial>()>& make_trial) = 0;
-    // Whether a part of a step is to be done in the second of two ways: it agrees with the first, and is
-    // faster. `ways` names them (one line), as `pair` above; `make_trial` returns nullptr where the second
-    // one cannot be done or tried.
+    // Whether a part of a step is to be done in another way than usual: it gives the same, and is faster.
+    // `ways` names both (one line), as `pair` above; `make_trial` returns nullptr where the alternative
+    // cannot be done or tried.
     [[nodiscard]] virtual bool
-    takes_second_way(const std::string& ways,
-                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) = 0;
+    takes_alternative(const std::string& ways,
+                      const std::function<std::unique_ptr<alternative_trial>()>& make_trial) = 0;
     // Plans from now on need less workspace; false where they cannot (backend::reduce_workspaces).
     [[nodiscard]] virtual bool reduce_workspaces() = 0;
     [[nodiscard]] virtual std::string description() const = 0; // "cuDNN 9.19.0", for device() and doctor

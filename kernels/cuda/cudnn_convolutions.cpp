@@ -137,12 +137,12 @@ class convolutions_of_cudnn final : public convolutions {
     }
 
     [[nodiscard]] bool
-    takes_second_way(const std::string& ways,
-                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) override {
+    takes_alternative(const std::string& ways,
+                      const std::function<std::unique_ptr<alternative_trial>()>& make_trial) override {
         if (!may_fuse()) return false;
         for (const auto& [known, second] : ways_)
             if (known == ways) return second;
-        ways_.emplace_back(ways, choose_way(ways, make_trial));
+        ways_.emplace_back(ways, choose_alternative(ways, make_trial));
         return ways_.back().second;
     }
 
@@ -184,12 +184,12 @@ class convolutions_of_cudnn final : public convolutions {
     }
 
     [[nodiscard]] std::shared_ptr<convolution_plan> make(const stored_convolution& problem) {
-        if (problem.through_norm && !can_fuse(problem)) return nullptr;
         const std::string key = text_of(problem);
         if (const std::optional<std::string> name = cache_.find(key)) {
             if (auto plan = plan_named(*name, problem)) return plan;
             cache_.forget(key);
         }
+        if (problem.through_norm && !can_fuse(problem)) return nullptr;
         auto plan = plan_named(choose(problem, key), problem);
         if (!plan)
             throw environment_error("cuDNN: the plan chosen for convolution " + key + " is not there again");
@@ -294,26 +294,28 @@ class convolutions_of_cudnn final : public convolutions {
         return choice < runners.size() ? runners[choice].name : separately;
     }
 
-    [[nodiscard]] bool choose_way(const std::string& ways,
-                                  const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) {
-        static constexpr const char *first = "first way", *second = "second way";
+    [[nodiscard]] bool
+    choose_alternative(const std::string& ways,
+                       const std::function<std::unique_ptr<alternative_trial>()>& make_trial) {
+        static constexpr const char *usual = "usual", *alternative = "alternative";
         const auto chosen = [&] {
-            const std::unique_ptr<trial_of_ways> trial = make_trial();
-            if (!trial) return first;
+            const std::unique_ptr<alternative_trial> trial = make_trial();
+            if (!trial) return usual;
             if (!trial->agrees()) {
                 if (options_.on_warning)
-                    options_.on_warning(ways + ": the results differ, and the usual way is taken");
-                return first;
+                    options_.on_warning(ways + ": the alternative gives other results and is not used");
+                return usual;
             }
-            if (options_.fuse == fusion::always) return second;
+            if (options_.fuse == fusion::always) return alternative;
             constexpr std::size_t both = 2;
-            return choose_plan(both, [&](std::size_t i) { return trial->milliseconds(i == 1); }) == 1 ? second
-                                                                                                      : first;
+            return choose_plan(both, [&](std::size_t i) { return trial->milliseconds(i == 1); }) == 1
+                       ? alternative
+                       : usual;
         };
-        if (options_.fuse == fusion::always) return chosen() == second;
+        if (options_.fuse == fusion::always) return chosen() == alternative;
         std::optional<std::string> known = cache_.find(ways);
         if (!known) known = cache_.remember(ways, chosen());
-        return known == second;
+        return known == alternative;
     }
 
     cudnn_options options_;

@@ -74,8 +74,8 @@ class trial final : public pair_trial {
         : stream_(cuda.stream()),
           clock_(stream_),
           tensors_(std::move(tensors)),
-          pair_(placed(pair, tensors_, way::second)) {
-        const operation_pair separate = placed(pair, tensors_, way::first);
+          pair_(placed(pair, tensors_, way::alternative)) {
+        const operation_pair separate = placed(pair, tensors_, way::usual);
         for (const operation_params* op : {&separate.first, &separate.second})
             separate_.push_back(std::visit([&](const auto& params) { return prepare(cuda, params); }, *op));
     }
@@ -87,7 +87,7 @@ class trial final : public pair_trial {
         for (const auto& op : separate_) bytes = std::max(bytes, op->workspace_bytes());
         if (!tensors_.have_workspace(bytes)) return false;
         tensors_.fill_inputs();
-        tensors_.fill_outputs(way::first);
+        tensors_.fill_outputs(way::usual);
         run_separately();
         return true;
     }
@@ -95,7 +95,7 @@ class trial final : public pair_trial {
     [[nodiscard]] bool agrees(const std::shared_ptr<convolution_plan>& plan) override {
         const std::unique_ptr<operation> pair = fused(plan);
         if (!pair) return false;
-        tensors_.fill_outputs(way::second);
+        tensors_.fill_outputs(way::alternative);
         try {
             pair->execute(tensors_.workspace());
         } catch (const environment_error&) { // the plan does not work

@@ -8,12 +8,11 @@
 #include "kernels/cuda/device_clock.hpp"
 #include "kernels/cuda/fused_pairs.hpp"
 #include "kernels/cuda/layout.hpp"
-#include "kernels/cuda/trial_memory.hpp"
+#include "kernels/cuda/recorded_sequence.hpp"
 #include "kernels/cuda/trial_tensors.hpp"
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -36,15 +35,16 @@ std::vector<std::unique_ptr<operation>> prepare_all(context& cuda, const std::ve
     return prepared;
 }
 
-// The block's tensors, and its two ways as operations on them.
-class block {
+// The tensors of a residual block, as far as it matters, and both ways as operations on them.
+class residual_block {
   public:
-    block(cudaStream_t on_stream, const convolution_shape& shape, dtype activations, bool trains)
+    residual_block(cudaStream_t on_stream, const convolution_shape& shape, dtype activations, bool trains)
         : shape_(shape), trains_(trains), tensors_(on_stream, activations, 0.5) {
         const tensor_desc x = activation_desc(activations, shape.x()),
                           y = activation_desc(activations, shape.y()), w = weights_desc(shape, activations);
         x_ = add("x", x, access::read);
         norm_1_ = add_norm(shape.in_channels);
+        normalised_ = {tensors_.add({"y", x, access::write}), x}; // of the usual way alone
         w_ = add("w", w, access::read);
         convolved_ = add("y", y, access::write);
         norm_2_ = add_norm(shape.out_channels);
@@ -56,18 +56,14 @@ class block {
         }
     }
 
-    [[nodiscard]] bool allocate() {
-        normalised_ = try_device_buffer(stored_bytes(x_.desc));
-        return normalised_ && tensors_.allocate();
-    }
     [[nodiscard]] trial_tensors& tensors() { return tensors_; }
 
     [[nodiscard]] std::vector<operation_params> operations(way side) const {
         const auto on = [&](const operand& of) -> tensor_view {
             return {of.desc, tensors_.address(of.number, side)};
         };
-        const bool through = side == way::second;
-        const tensor_view x = on(x_), normalised{x_.desc, normalised_.get()}, saved = on(norm_1_.saved),
+        const bool through = side == way::alternative;
+        const tensor_view x = on(x_), normalised = on(normalised_), saved = on(norm_1_.saved),
                           convolved = on(convolved_);
         const tensor_view read = through ? x : normalised, read_through = through ? saved : tensor_view{};
         std::vector<operation_params> all{
@@ -110,62 +106,74 @@ class block {
     convolution_shape shape_;
     bool trains_;
     trial_tensors tensors_;
-    device_buffer normalised_; // of the usual way alone
-    operand x_, w_, convolved_, residual_, y_, dy_, dw_;
+    operand x_, normalised_, w_, convolved_, residual_, y_, dy_, dw_;
     norm norm_1_, norm_2_;
 };
 
-class trial final : public trial_of_ways {
+class trial final : public alternative_trial {
   public:
     // Of a block that has memory.
-    trial(context& cuda, block of)
+    trial(context& cuda, residual_block of)
         : block_(std::move(of)),
           clock_(cuda.stream()),
-          ways_{prepare_all(cuda, block_.operations(way::first)),
-                prepare_all(cuda, block_.operations(way::second))} {}
+          ways_{prepared_way(cuda, block_.operations(way::usual)),
+                prepared_way(cuda, block_.operations(way::alternative))} {}
 
     // False where the device has not the memory for a workspace.
     [[nodiscard]] bool begin() {
         std::size_t bytes = 0;
-        for (const auto& operations : ways_)
-            for (const auto& op : operations) bytes = std::max(bytes, op->workspace_bytes());
+        for (const prepared_way& each : ways_) bytes = std::max(bytes, each.sequence->workspace_bytes());
         if (!block_.tensors().have_workspace(bytes)) return false;
         block_.tensors().fill_inputs();
         return true;
     }
 
     [[nodiscard]] bool agrees() override {
-        for (const way side : {way::first, way::second}) block_.tensors().fill_outputs(side);
+        for (const way side : {way::usual, way::alternative}) block_.tensors().fill_outputs(side);
         try {
-            run(way::first);
-            run(way::second);
-        } catch (const environment_error&) { // a plan does not work
+            for (const way side : {way::usual, way::alternative})
+                for (int times = 0; times < 2; ++times) run(side); // as they come, then recorded
+        } catch (const environment_error&) {                       // a plan does not work
             return false;
         }
         return block_.tensors().agree();
     }
 
-    [[nodiscard]] double milliseconds(bool second_way) override {
-        return clock_.milliseconds([&] { run(second_way ? way::second : way::first); });
+    [[nodiscard]] double milliseconds(bool alternative) override {
+        return clock_.milliseconds([&] { run(alternative ? way::alternative : way::usual); });
     }
 
   private:
     void run(way side) {
-        for (const auto& op : ways_.at(static_cast<std::size_t>(side)))
-            op->execute(block_.tensors().workspace());
+        ways_.at(static_cast<std::size_t>(side)).sequence->execute(block_.tensors().workspace());
     }
 
-    block block_;
+    // As a plan replays them: what the host needs to launch them one by one is not timed.
+    struct prepared_way {
+        prepared_way(context& cuda, const std::vector<operation_params>& ops)
+            : operations(prepare_all(cuda, ops)) {
+            std::vector<operation*> all;
+            for (const auto& op : operations) all.push_back(op.get());
+            sequence = make_recorded_sequence(cuda.stream(), std::move(all));
+        }
+        std::vector<std::unique_ptr<operation>> operations;
+        std::unique_ptr<operation> sequence;
+    };
+
+    residual_block block_;
     device_clock clock_;
-    std::array<std::vector<std::unique_ptr<operation>>, 2> ways_;
+    std::array<prepared_way, 2> ways_;
 };
 
 } // namespace
 
-std::unique_ptr<trial_of_ways> make_trial_through_norm(context& cuda, const convolution_shape& shape,
-                                                       dtype activations, bool trains) {
-    block of(cuda.stream(), shape, activations, trains);
-    if (!of.allocate()) return nullptr;
+std::unique_ptr<alternative_trial> make_trial_through_norm(context& cuda, const convolution_shape& shape,
+                                                           dtype activations, bool trains) {
+    residual_block of(cuda.stream(), shape, activations, trains);
+    // Their plans are chosen (and timed) here, before memory is taken; later they are known.
+    for (const way side : {way::usual, way::alternative})
+        static_cast<void>(prepare_all(cuda, of.operations(side)));
+    if (!of.tensors().allocate()) return nullptr;
     auto made = std::make_unique<trial>(cuda, std::move(of));
     return made->begin() ? std::move(made) : nullptr;
 }
@@ -177,9 +185,9 @@ bool reads_through_norm(context& cuda, const convolution_shape& shape, dtype act
     const stored_convolution forward{convolution_kind::forward_and_sums, stored, activations, true},
         weights{convolution_kind::backward_weights, stored, activations, true};
     convolutions& convolve = cuda.convolve();
-    return convolve.takes_second_way(
+    return convolve.takes_alternative(
         text_of(forward) + (trains ? "; and backward weights" : "") + "; or without",
-        [&]() -> std::unique_ptr<trial_of_ways> {
+        [&]() -> std::unique_ptr<alternative_trial> {
             if (!convolve.can_fuse(forward) || (trains && !convolve.can_fuse(weights))) return nullptr;
             return make_trial_through_norm(cuda, shape, activations, trains);
         });

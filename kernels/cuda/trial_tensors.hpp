@@ -14,20 +14,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <cuda_runtime.h>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace petnet::kernels::cuda {
 
-enum class way : std::uint8_t { first, second };
+enum class way : std::uint8_t { usual, alternative };
 
 struct trial_tensor {
     std::string name; // of ops.cpp
     tensor_desc desc;
     access kind;
-    // What is written, in roundings of the activations' format of the tensor's largest value: how far the
-    // second way may be from the first.
-    double limit = 0;
+    // Of what is written: how far the alternative may be from the usual way, in roundings of the activations'
+    // format of the tensor's largest value. Absent: one way alone writes it, and nothing is compared.
+    std::optional<double> limit{};
 };
 
 class trial_tensors {
@@ -37,12 +39,13 @@ class trial_tensors {
     trial_tensors(cudaStream_t on_stream, dtype activations, double mean_of_x)
         : stream_(on_stream), activations_(activations), mean_of_x_(mean_of_x) {}
 
-    // The tensor's number. Memory comes with allocate(): false where the device has not that much.
+    // The tensor's number. Memory comes with allocate(): false where the device has not that much. Before, an
+    // address only tells tensors apart.
     std::size_t add(trial_tensor tensor);
     [[nodiscard]] bool allocate();
     [[nodiscard]] std::byte* address(std::size_t number, way side) const;
 
-    // A workspace for either way; false where there is no memory for it.
+    // A workspace for either way; false where there is no memory for it: then the one before stays.
     [[nodiscard]] bool have_workspace(std::size_t bytes);
     [[nodiscard]] std::byte* workspace() const { return workspace_.get(); }
 
@@ -55,7 +58,8 @@ class trial_tensors {
   private:
     struct placed_tensor {
         trial_tensor tensor;
-        device_buffer first, second; // `second` of what is written
+        device_buffer first, second;       // `second` of what both ways write
+        std::unique_ptr<std::byte> before; // what the address is of until then
     };
     [[nodiscard]] bool agrees(const placed_tensor& placed) const;
 

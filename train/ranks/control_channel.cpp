@@ -141,6 +141,7 @@ void control_channel::fail(std::string_view why) noexcept {
             mark_lost(text);
         }
         changed_.notify_all();
+        for (const auto& each : peers_) ::shutdown(each->connection.get(), SHUT_RDWR);
         call_those_who_asked();
     } catch (...) { // they will see this process end
     }

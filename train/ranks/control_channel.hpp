@@ -48,7 +48,7 @@ class control_channel {
 
     // Why the ranks cannot go on, if that is so, or becomes so within the time. Any thread.
     [[nodiscard]] std::optional<std::string> why_lost(std::chrono::milliseconds within = {}) const;
-    // Called once when that happens, on the watching thread; at once where it has happened.
+    // Called once when that happens, on the watching thread or that of fail(); at once where it has happened.
     void on_loss(std::function<void()> call);
 
     // Tells the others that this rank ends well, and waits (not for long) until they have said so too.
@@ -72,7 +72,7 @@ class control_channel {
         std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
         // Guarded by mutex_:
         std::deque<std::vector<std::byte>> inbox;
-        bool has_left = false;
+        bool has_left = false; // well, or while this rank failed: nothing comes any more
     };
 
     [[nodiscard]] peer& peer_of(int rank);

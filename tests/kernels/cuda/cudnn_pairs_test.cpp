@@ -149,7 +149,7 @@ TEST_F(cuda_pairs, are_always_fused_where_that_is_asked_for) {
 
 class cuda_ways : public cuda_convolutions {
   protected:
-    class made_up_trial final : public trial_of_ways {
+    class made_up_trial final : public alternative_trial {
       public:
         explicit made_up_trial(const cuda_ways& of) : of_(of) {}
         [[nodiscard]] bool agrees() override { return of_.agrees_; }
@@ -161,13 +161,13 @@ class cuda_ways : public cuda_convolutions {
     [[nodiscard]] bool takes_second(const cudnn_options& options) {
         trials_ = 0;
         const auto convolve = make_cudnn_convolutions(nullptr, options);
-        const auto make = [this]() -> std::unique_ptr<trial_of_ways> {
+        const auto make = [this]() -> std::unique_ptr<alternative_trial> {
             ++trials_;
             return has_memory_ ? std::make_unique<made_up_trial>(*this) : nullptr;
         };
-        const bool second = convolve->takes_second_way("two ways", make);
+        const bool second = convolve->takes_alternative("two ways", make);
         const int first = trials_;
-        EXPECT_EQ(convolve->takes_second_way("two ways", make), second);
+        EXPECT_EQ(convolve->takes_alternative("two ways", make), second);
         EXPECT_EQ(trials_, first) << "asked once";
         return second;
     }
@@ -202,7 +202,7 @@ TEST_F(cuda_ways, the_first_is_taken_where_it_is_as_fast_and_this_is_remembered)
 TEST_F(cuda_ways, that_differ_are_not_taken) {
     agrees_ = false;
     EXPECT_FALSE(takes_second(options()));
-    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("two ways: the results differ")));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("two ways: the alternative gives other results")));
     EXPECT_FALSE(takes_second(with(fusion::always)));
 }
 

@@ -356,6 +356,19 @@ TEST_F(cuda_pair_trial, of_tensors_that_follow_one_another_in_memory) {
     EXPECT_TRUE(over_residual.trial->agrees(over_residual.right));
 }
 
+// A plan whose workspace does not fit leaves the others theirs.
+TEST_F(cuda_pair_trial, goes_on_after_a_plan_that_wants_too_much) {
+    const tried of = try_out(forward_pair(tensors_, shape_, {}));
+    class greedy_plan final : public convolution_plan {
+        [[nodiscard]] std::size_t workspace_bytes() const override { return std::size_t{1} << 20; }
+        void execute(const convolution_operands&, std::byte*, cudaStream_t) override {}
+    };
+    cuda_host::fail_next("cudaMalloc", cudaErrorMemoryAllocation, 0);
+    EXPECT_FALSE(of.trial->agrees(std::make_shared<greedy_plan>()));
+    EXPECT_TRUE(of.trial->agrees(of.right));
+    EXPECT_LT(of.trial->milliseconds(nullptr), std::numeric_limits<double>::infinity());
+}
+
 TEST_F(cuda_pair_trial, needs_memory_and_gives_it_back) {
     const pair_params pair = forward_pair(tensors_, shape_, {});
     (void)try_out(pair);
@@ -391,8 +404,8 @@ class spoilt_convolutions final : public cuda::convolutions {
         return asked_.size() <= can_fuse_;
     }
     [[nodiscard]] bool
-    takes_second_way(const std::string& ways,
-                     const std::function<std::unique_ptr<cuda::trial_of_ways>()>& make_trial) override {
+    takes_alternative(const std::string& ways,
+                      const std::function<std::unique_ptr<cuda::alternative_trial>()>& make_trial) override {
         ways_.push_back(ways);
         const auto trial = make_trial();
         return trial && trial->agrees();
@@ -437,7 +450,8 @@ TEST_F(cuda_through_norm, a_trial_finds_what_is_wrong) {
     EXPECT_TRUE(agrees(true, nothing, {}));
     for (const bool trains : {false, true}) {
         EXPECT_FALSE(agrees(trains, forward, [](const convolution_operands& on) { element(on, 5) = {}; }));
-        EXPECT_FALSE(agrees(trains, forward, [](const convolution_operands& on) { on.sums[7] *= 1.02F; }));
+        EXPECT_FALSE(agrees(trains, forward, [](const convolution_operands& on) { on.sums[7] += 1000; }))
+            << "a mean, by a third of a deviation";
     }
     const auto one_gradient = [](const convolution_operands& on) {
         reinterpret_cast<float*>(on.result)[shape_.w().elements() - 1] *= 1.5F;
@@ -453,7 +467,7 @@ TEST_F(cuda_through_norm, a_trial_needs_memory_and_gives_it_back) {
         const auto trial = cuda::make_trial_through_norm(context_, shape_, dtype::f16, true);
         EXPECT_LT(trial->milliseconds(second), std::numeric_limits<double>::infinity());
     }
-    for (const int successes : {0, 1, 9, 25}) {
+    for (const int successes : {0, 1, 9, 25, 26}) {
         cuda_host::fail_next("cudaMalloc", cudaErrorMemoryAllocation, successes);
         EXPECT_FALSE(cuda::make_trial_through_norm(context_, shape_, dtype::f16, true)) << successes;
     }

@@ -197,8 +197,8 @@ class plain_convolutions final : public convolutions {
     }
     [[nodiscard]] bool can_fuse(const stored_convolution&) override { return fuse_ == fusion::always; }
     [[nodiscard]] bool
-    takes_second_way(const std::string& ways,
-                     const std::function<std::unique_ptr<trial_of_ways>()>& make_trial) override {
+    takes_alternative(const std::string& ways,
+                      const std::function<std::unique_ptr<alternative_trial>()>& make_trial) override {
         if (fuse_ != fusion::always) return false;
         if (std::ranges::find(agreed_, ways) == agreed_.end()) {
             if (!make_trial()->agrees()) throw std::logic_error(ways + ": the results differ");

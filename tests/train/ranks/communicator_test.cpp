@@ -127,6 +127,18 @@ TEST(communicator, all_others_learn_why_a_rank_failed) {
     }
 }
 
+TEST(communicator, ranks_that_fail_together_do_not_wait_for_each_other) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto failures = run_ranks(3, [&](communicator& group) {
+        if (group.rank() < 2) return group.fail("the disk is full");
+        for (;;) static_cast<void>(group.any(0));
+    });
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 4s);
+    EXPECT_EQ(failures[0], "");
+    EXPECT_EQ(failures[1], "");
+    EXPECT_NE(failures[2].find(" of 3 failed: the disk is full"), std::string::npos) << failures[2];
+}
+
 TEST(communicator, strangers_are_not_taken_for_ranks) {
     const std::uint16_t port = port_of(listen_at(0));
     std::atomic<bool> joined = false;
