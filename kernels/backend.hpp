@@ -102,6 +102,9 @@ class backend {
     // there when a mark made afterwards is reached, and `values` must live until then. A backend that works
     // while its caller waits need not override these.
     virtual void upload(const tensor_view& to, std::span<const double> values) { write(to, values); }
+    // Memory for uploads of up to so many bytes is taken now, as far as there is some, so that a training
+    // step need not; what earlier ones had is given back. 0 bytes: only that.
+    virtual void prepare_uploads(std::size_t /*bytes*/) {}
     virtual void upload_bytes(const tensor_view& to, std::span<const std::byte> bytes) {
         write_bytes(to, bytes);
     }

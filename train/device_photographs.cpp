@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <stdexcept>
@@ -48,22 +49,37 @@ std::size_t bytes_to_spare(const training_setup& setup, const std::vector<traini
     return free - std::min(free, workspaces + 2 * largest);
 }
 
-// What all photographs would take, from the mean of some; an eighth more, as the others may be larger.
-std::size_t bytes_wanted(const training_setup& setup) {
+// What a photograph takes, of some that were looked at.
+struct photograph_bytes {
+    std::size_t mean = 0, largest = 0;
+
+    // Of all together; an eighth more, as the others may be larger.
+    [[nodiscard]] std::size_t of_all(std::size_t count) const { return mean * count + mean * count / 8; }
+    // Of a batch, seldom more: the mean of n numbers is further from theirs than 2/sqrt(n) of their range
+    // once in 3000 times at most (Hoeffding 1963).
+    [[nodiscard]] std::size_t of_batch(std::size_t count) const {
+        const auto n = static_cast<double>(count);
+        const double above = std::min(1.0, 2 / std::sqrt(n)) * static_cast<double>(largest - mean);
+        return static_cast<std::size_t>(n * (static_cast<double>(mean) + above));
+    }
+};
+photograph_bytes look_at_photographs(const training_setup& setup) {
     constexpr std::size_t most_looked_at = 64;
     std::vector<std::size_t> all = setup.split.train;
     all.insert(all.end(), setup.split.valid.begin(), setup.split.valid.end());
     const std::size_t looked_at = std::min(most_looked_at, all.size());
-    std::atomic<std::size_t> sound = 0, bytes = 0;
+    std::atomic<std::size_t> sound = 0, bytes = 0, largest = 0;
     data::for_each_in_parallel(looked_at, 1, setup.loader_threads, [&](std::size_t i) {
         const auto photo = setup.photos.photo(all[i * all.size() / looked_at]);
         if (photo == nullptr) return;
+        const std::size_t taken = device_photographs::bytes_of(*photo);
         ++sound;
-        bytes += device_photographs::bytes_of(*photo);
+        bytes += taken;
+        for (std::size_t known = largest; known < taken && !largest.compare_exchange_weak(known, taken);) {
+        }
     });
-    if (sound == 0) return 0;
-    const std::size_t expected = bytes / sound * all.size();
-    return expected + expected / 8;
+    if (sound == 0) return {};
+    return {.mean = bytes / sound, .largest = largest};
 }
 
 } // namespace
@@ -187,10 +203,14 @@ std::unique_ptr<device_photographs> make_device_photographs(const training_setup
     std::size_t bytes = bytes_to_spare(setup, phases);
     if (setup.device_photo_bytes) bytes = std::min(bytes, *setup.device_photo_bytes);
     if (bytes <= least) return nullptr;
-    bytes = std::min(bytes, least + bytes_wanted(setup));
+    const photograph_bytes each = look_at_photographs(setup);
+    bytes = std::min(bytes, least + each.of_all(setup.split.train.size() + setup.split.valid.size()));
+    kernels::backend& device = setup.parameters.device();
     try {
-        return std::make_unique<device_photographs>(
-            setup.parameters.device(), setup.photos.folder().photos.size(), image_size, batch_size, bytes);
+        auto made = std::make_unique<device_photographs>(device, setup.photos.folder().photos.size(),
+                                                         image_size, batch_size, bytes);
+        device.prepare_uploads(std::max(each.of_batch(batch_size), batch_size * 3 * image_size * image_size));
+        return made;
     } catch (const kernels::out_of_device_memory&) { // in pieces, or another process was faster
         return nullptr;
     }

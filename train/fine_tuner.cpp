@@ -80,6 +80,7 @@ std::unique_ptr<phase_plans> fine_tuner::plans_of(model::phase kind) {
         } catch (const kernels::out_of_device_memory&) {
             setup_.on_device = nullptr;
             on_device_.reset();
+            device_.prepare_uploads(0);
         }
     }
     return make_phase_plans(setup_.parameters, setup_.network, plan_options(setup_, kind),

@@ -134,6 +134,7 @@ class cuda_backend final : public backend, public timed_device {
         require_bytes(to, bytes.size());
         transfers_.upload(to.data, bytes);
     }
+    void prepare_uploads(std::size_t bytes) override { transfers_.prepare_uploads(bytes); }
     void read_later(const tensor_view& from, std::span<float> values) override {
         transfers_.read_later(from.data, stored_bytes(from.desc),
                               [desc = from.desc, values](std::span<const std::byte> bytes) {

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/error.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cuda_runtime.h>
 #include <memory>
@@ -49,6 +50,17 @@ using device_buffer = std::unique_ptr<std::byte[], free_device_memory>;
 [[nodiscard]] inline device_buffer make_device_buffer(std::size_t bytes) {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), "allocating memory of the GPU");
+    return device_buffer(static_cast<std::byte*>(memory));
+}
+// nullptr where the device has not the memory.
+[[nodiscard]] inline device_buffer try_device_buffer(std::size_t bytes) {
+    void* memory = nullptr;
+    const cudaError_t result = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+    if (result == cudaErrorMemoryAllocation) {
+        static_cast<void>(cudaGetLastError()); // takes it off the record
+        return nullptr;
+    }
+    check(result, "allocating memory of the GPU");
     return device_buffer(static_cast<std::byte*>(memory));
 }
 

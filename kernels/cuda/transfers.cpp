@@ -34,11 +34,25 @@ transfers::staging& transfers::free_staging(std::size_t bytes) {
             is_done(s.done.get()))
             tightest = &s;
     if (tightest != nullptr) return *tightest;
-    // A quarter more: new photographs take another number of bytes in each step.
-    const std::size_t capacity = std::max(bytes + bytes / 4, smallest_buffer);
-    uploads_.push_back(
-        {capacity, make_pinned_buffer(capacity), make_device_buffer(capacity), make_event(), make_event()});
+    const std::size_t capacity = std::max(bytes, smallest_buffer);
+    add_staging(make_device_buffer(capacity), capacity);
     return uploads_.back();
+}
+
+void transfers::add_staging(device_buffer device, std::size_t capacity) {
+    uploads_.push_back(
+        {capacity, make_pinned_buffer(capacity), std::move(device), make_event(), make_event()});
+}
+
+void transfers::prepare_uploads(std::size_t bytes) {
+    constexpr int under_way =
+        3; // of the step that runs, of the next one, and of the one that is being asked for
+    std::erase_if(uploads_, [](const staging& s) { return is_done(s.done.get()); });
+    for (int i = 0; i < under_way && bytes > 0; ++i) {
+        device_buffer device = try_device_buffer(bytes);
+        if (!device) return;
+        add_staging(std::move(device), bytes);
+    }
 }
 
 void transfers::upload(std::byte* to, std::span<const std::byte> bytes) {

@@ -27,6 +27,8 @@ class transfers {
     // are copied to pinned memory before the call returns, and to the device while older work still runs: the
     // last, short copy on `compute` is from the device's own memory.
     void upload(std::byte* to, std::span<const std::byte> bytes);
+    // backend::prepare_uploads.
+    void prepare_uploads(std::size_t bytes);
 
     // Queues a read of `bytes` bytes; `deliver` is called with them by wait() of a mark made afterwards.
     void read_later(const std::byte* from, std::size_t bytes,
@@ -53,6 +55,7 @@ class transfers {
         work_mark number = 0;
         event done;
     };
+    void add_staging(device_buffer device, std::size_t capacity);
     [[nodiscard]] staging& free_staging(std::size_t bytes);
     [[nodiscard]] late_read& free_read(std::size_t bytes);
 

@@ -29,17 +29,6 @@ std::vector<std::byte> normal_numbers(dtype type, std::size_t count, random_key 
 
 } // namespace
 
-device_buffer try_device_buffer(std::size_t bytes) {
-    void* memory = nullptr;
-    const cudaError_t result = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
-    if (result == cudaErrorMemoryAllocation) {
-        static_cast<void>(cudaGetLastError()); // takes it off the record
-        return nullptr;
-    }
-    check(result, "allocating memory for timing");
-    return device_buffer(static_cast<std::byte*>(memory));
-}
-
 void fill_with_numbers(cudaStream_t on_stream, dtype type, std::byte* to, std::size_t bytes,
                        std::uint64_t key, double mean) {
     constexpr std::size_t different = std::size_t{1} << 16;

@@ -10,9 +10,6 @@
 
 namespace petnet::kernels::cuda {
 
-// nullptr where the device has not the memory.
-[[nodiscard]] device_buffer try_device_buffer(std::size_t bytes);
-
 // Normal random numbers of deviation 1 around `mean`, 65,536 of them again and again, others for another key:
 // zeros take less power than data does, and so less time. Waits until they are there.
 void fill_with_numbers(cudaStream_t on_stream, dtype type, std::byte* to, std::size_t bytes,

@@ -173,8 +173,8 @@ TEST_F(cuda_device_photographs, take_no_memory_that_plans_need) {
 
 TEST_F(cuda_device_photographs, give_their_memory_back_where_the_plans_turn_out_to_need_it) {
     const result without = train(0);
-    before_training_ = [] { cuda_host::fail_next("cudaMalloc", cudaErrorMemoryAllocation, 1); };
-    const result with = train(all); // takes memory for the photographs, and then for the plan
+    before_training_ = [] { cuda_host::fail_next("cudaMalloc", cudaErrorMemoryAllocation, 4); };
+    const result with = train(all); // takes memory for the photographs, three uploads of them, and the plan
     expect_same(with, without);
     EXPECT_EQ(bytes_of_epochs(with), bytes_of_epochs(without));
     EXPECT_THAT(with.warnings, ::testing::IsEmpty());
