@@ -34,7 +34,8 @@ transfers::staging& transfers::free_staging(std::size_t bytes) {
             is_done(s.done.get()))
             tightest = &s;
     if (tightest != nullptr) return *tightest;
-    const std::size_t capacity = std::max(bytes, smallest_buffer);
+    // A quarter more: the next one, that nothing was prepared for either, may be larger.
+    const std::size_t capacity = std::max(bytes + bytes / 4, smallest_buffer);
     add_staging(make_device_buffer(capacity), capacity);
     return uploads_.back();
 }
@@ -70,7 +71,8 @@ void transfers::upload(std::byte* to, std::span<const std::byte> bytes) {
 transfers::late_read& transfers::free_read(std::size_t bytes) {
     for (late_read& r : reads_)
         if (r.due == 0 && r.capacity >= bytes) return r;
-    const std::size_t capacity = std::max(bytes, smallest_buffer);
+    // A quarter more: the next one, that nothing was prepared for either, may be larger.
+    const std::size_t capacity = std::max(bytes + bytes / 4, smallest_buffer);
     reads_.push_back({.capacity = capacity, .host = make_pinned_buffer(capacity), .deliver = {}});
     return reads_.back();
 }

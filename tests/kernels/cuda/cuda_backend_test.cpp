@@ -100,6 +100,26 @@ TEST_F(cuda_backend_test, staging_memory_is_used_again) {
     EXPECT_EQ(cuda_host::in_use(), before);
 }
 
+TEST_F(cuda_backend_test, uploads_that_were_prepared_for_take_no_memory) {
+    const tensor_view x = floats(5000), fewer = floats(3000);
+    backend_->wait(backend_->mark()); // marks have an event that is used again
+    const cuda_host::usage nothing = cuda_host::in_use();
+    backend_->prepare_uploads(5000 * sizeof(float));
+    const cuda_host::usage before = cuda_host::in_use();
+    for (int i = 0; i < 20; ++i) {
+        for (const tensor_view& to : {x, fewer})
+            backend_->upload(to, std::vector<double>(static_cast<std::size_t>(to.desc.dims[0])));
+        backend_->wait(backend_->mark());
+    }
+    EXPECT_EQ(cuda_host::in_use(), before);
+    backend_->prepare_uploads(0);
+    EXPECT_EQ(cuda_host::in_use().pinned_allocations, nothing.pinned_allocations) << "given back";
+    cuda_host::fail_next("cudaMalloc", cudaErrorMemoryAllocation, 1);
+    EXPECT_NO_THROW(backend_->prepare_uploads(1 << 20)) << "one of them, and then it has to do without";
+    backend_->upload(x, std::vector<double>(5000, 3));
+    EXPECT_EQ(values(x), std::vector<float>(5000, 3));
+}
+
 TEST_F(cuda_backend_test, a_sequence_is_recorded_and_replayed_with_what_is_in_memory) {
     const tensor_view x = floats(4), y = floats(4), z = floats(4);
     const auto first = copy(x, y), second = copy(y, z);
