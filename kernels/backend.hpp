@@ -21,6 +21,7 @@ namespace petnet::kernels {
 
 // Memory of a backend's device, aligned to `memory_alignment`, content undefined. Freed by the deleter.
 inline constexpr std::size_t memory_alignment = 256;
+// Rounded up to a multiple of it.
 [[nodiscard]] constexpr std::size_t aligned(std::size_t bytes) noexcept {
     return (bytes + memory_alignment - 1) / memory_alignment * memory_alignment;
 }
@@ -102,12 +103,12 @@ class backend {
     // there when a mark made afterwards is reached, and `values` must live until then. A backend that works
     // while its caller waits need not override these.
     virtual void upload(const tensor_view& to, std::span<const double> values) { write(to, values); }
-    // Memory for uploads of up to so many bytes is taken now, as far as there is some, so that a training
-    // step need not; what earlier ones had is given back. 0 bytes: only that.
-    virtual void prepare_uploads(std::size_t /*bytes*/) {}
     virtual void upload_bytes(const tensor_view& to, std::span<const std::byte> bytes) {
         write_bytes(to, bytes);
     }
+    // Memory for uploads of up to so many bytes is taken now, as far as there is some, so that a training
+    // step need not; what earlier ones had is given back. 0 bytes: only that.
+    virtual void prepare_uploads(std::size_t /*bytes*/) {}
     virtual void read_later(const tensor_view& from, std::span<float> values) { read(from, values); }
     virtual void read_bytes_later(const tensor_view& from, std::span<std::byte> bytes) {
         read_bytes(from, bytes);

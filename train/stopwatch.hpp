@@ -5,7 +5,7 @@
 
 namespace petnet::train {
 
-// Runs from when it is made.
+// How long ago it was made.
 class stopwatch {
   public:
     [[nodiscard]] double seconds() const {

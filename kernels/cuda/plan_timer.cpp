@@ -22,7 +22,7 @@ std::unique_ptr<plan_timer> plan_timer::make(cudaStream_t on_stream, const store
     const auto bytes_of = [&](const shape& dims) {
         return static_cast<std::size_t>(dims.elements()) * element_bytes(problem.activations);
     };
-    const std::size_t vectors = bytes_of({2, problem.shape.in_channels});
+    const std::size_t vectors = problem.through_norm ? bytes_of({2, problem.shape.in_channels}) : 0;
     const std::size_t x = bytes_of(problem.shape.x()), w = bytes_of(problem.shape.w()),
                       y = bytes_of(problem.shape.y());
     std::size_t a_bytes = x, b_bytes = w, result_bytes = y;

@@ -131,9 +131,10 @@ class trial final : public alternative_trial {
     [[nodiscard]] bool agrees() override {
         for (const way side : {way::usual, way::alternative}) block_.tensors().fill_outputs(side);
         try {
+            // One by one, then recorded.
             for (const way side : {way::usual, way::alternative})
-                for (int times = 0; times < 2; ++times) run(side); // as they come, then recorded
-        } catch (const environment_error&) {                       // a plan does not work
+                for (int times = 0; times < 2; ++times) run(side);
+        } catch (const environment_error&) { // a plan does not work
             return false;
         }
         return block_.tensors().agree();
