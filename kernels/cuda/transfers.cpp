@@ -46,8 +46,7 @@ void transfers::add_staging(device_buffer device, std::size_t capacity) {
 }
 
 void transfers::prepare_uploads(std::size_t bytes) {
-    constexpr int under_way =
-        3; // of the step that runs, of the next one, and of the one that is being asked for
+    constexpr int under_way = 3; // steps: the one that runs, the next, and the one that is being given
     std::erase_if(uploads_, [](const staging& s) { return is_done(s.done.get()); });
     for (int i = 0; i < under_way && bytes > 0; ++i) {
         device_buffer device = try_device_buffer(bytes);
