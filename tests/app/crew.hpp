@@ -15,10 +15,9 @@ namespace petnet::testing {
 class crew {
   public:
     crew(int size, const arguments& words, surroundings where = {}) {
-        const auto port = ranks::port_of(ranks::listen_at(0)); // free a moment ago
         where.environment["WORLD_SIZE"] = where.environment["LOCAL_WORLD_SIZE"] = std::to_string(size);
         where.environment["MASTER_ADDR"] = "127.0.0.1";
-        where.environment["MASTER_PORT"] = std::to_string(port);
+        where.environment["MASTER_PORT"] = std::to_string(ranks::port_of(port_));
         for (int rank = 0; rank < size; ++rank) {
             where.environment["RANK"] = where.environment["LOCAL_RANK"] = std::to_string(rank);
             members_.push_back(std::make_unique<program>(words, where));
@@ -32,6 +31,7 @@ class crew {
     }
 
   private:
+    descriptor port_ = ranks::hold_port(0);
     std::vector<std::unique_ptr<program>> members_;
 };
 

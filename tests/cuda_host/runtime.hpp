@@ -49,7 +49,8 @@ class device_access {
 };
 
 // What an operation queued on a stream does; launches, copies, ... of all streams, and their capture.
-cudaError_t queue_work(cudaStream_t stream, std::function<void()> work);
+cudaError_t queue_work(cudaStream_t stream, std::function<void()> does,
+                       device_duration takes = time_of_an_operation);
 [[nodiscard]] bool is_capturing(cudaStream_t stream);
 // cudaErrorStreamCaptureUnsupported, and an invalid capture, where this thread captures.
 cudaError_t refuse_while_capturing();

@@ -2,7 +2,6 @@
 // Streams, events and graphs. A stream keeps its work until something waits for it.
 #include "tests/cuda_host/runtime.hpp"
 
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <set>
@@ -22,11 +21,13 @@ namespace cuda_host {
 namespace {
 using work_queue = std::deque<std::function<void()>>;
 
+constexpr device_duration no_time{0};
+
 struct event_state {
     std::uint64_t recorded = 0, completed = 0; // records made, and passed
     std::shared_ptr<work_queue> where;         // of the last record
     const CUgraph_st* captured_in = nullptr;   // the last record was captured
-    std::chrono::steady_clock::time_point when;
+    device_duration when{};                    // of the last record that was passed
 };
 } // namespace
 } // namespace cuda_host
@@ -54,6 +55,7 @@ struct stream_state {
     std::set<cudaEvent_t> events;
     std::set<cudaGraph_t> graphs;
     std::set<cudaGraphExec_t> executables;
+    device_duration now{}; // on the device's clock
 };
 stream_state& state() {
     static auto& instance = *new stream_state;
@@ -107,8 +109,12 @@ cudaError_t refuse_while_capturing() {
     }
     return result;
 }
-cudaError_t queue_work(cudaStream_t stream, std::function<void()> work) {
+cudaError_t queue_work(cudaStream_t stream, std::function<void()> does, device_duration takes) {
     if (!is_stream(stream)) return cudaErrorInvalidResourceHandle;
+    auto work = [does = std::move(does), takes] {
+        does();
+        state().now += takes;
+    };
     if (is_capturing(stream)) {
         if (stream->invalid) return cudaErrorStreamCaptureInvalidated;
         stream->graph->nodes.push_back(std::move(work));
@@ -128,9 +134,9 @@ void forget_queued_work() {
     for (const auto& queue : all_queues()) queue->clear();
 }
 
-void enqueue(cudaStream_t stream, std::function<void()> work) {
+void enqueue(cudaStream_t stream, std::function<void()> work, device_duration takes) {
     const std::lock_guard lock(runtime_mutex());
-    if (const cudaError_t error = queue_work(stream, std::move(work)); error != cudaSuccess)
+    if (const cudaError_t error = queue_work(stream, std::move(work), takes); error != cudaSuccess)
         throw std::runtime_error(std::string("work for a stream: ") + cudaGetErrorName(error));
 }
 std::size_t queued() {
@@ -240,8 +246,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
             return own ? cudaSuccess : invalidate(stream, cudaErrorStreamCaptureIsolation);
         }
         if (event->state->captured_in != nullptr) return refuse_captured(event);
-        return queue_work(stream,
-                          [known = event->state, record = event->state->recorded] { pass(*known, record); });
+        return queue_work(
+            stream, [known = event->state, record = event->state->recorded] { pass(*known, record); },
+            no_time);
     });
 }
 
@@ -263,10 +270,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
             known.captured_in = stream->graph.get();
             return cudaSuccess;
         }
-        const cudaError_t error = queue_work(stream, [to = event->state, record = known.recorded + 1] {
-            to->completed = std::max(to->completed, record);
-            to->when = std::chrono::steady_clock::now();
-        });
+        const cudaError_t error = queue_work(
+            stream,
+            [to = event->state, record = known.recorded + 1] {
+                to->completed = std::max(to->completed, record);
+                to->when = state().now;
+            },
+            no_time);
         if (error != cudaSuccess) return error;
         ++known.recorded;
         known.where = queue_of(stream);
@@ -301,8 +311,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
             if (event->state->recorded == 0) return cudaErrorInvalidResourceHandle;
             if (event->state->completed < event->state->recorded) return cudaErrorNotReady;
         }
-        *milliseconds =
-            std::chrono::duration<float, std::milli>(end->state->when - start->state->when).count();
+        *milliseconds = static_cast<float>((end->state->when - start->state->when).count());
         return cudaSuccess;
     });
 }
@@ -362,8 +371,11 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     return with_handle(__func__, state().executables, executable, [&] {
-        return queue_work(stream, [nodes = executable->nodes] {
-            for (const auto& node : *nodes) node();
-        });
+        return queue_work(
+            stream,
+            [nodes = executable->nodes] {
+                for (const auto& node : *nodes) node();
+            },
+            no_time); // beside its nodes'
     });
 }

@@ -51,6 +51,11 @@ std::string in_digits(const sockaddr* address, socklen_t length) {
     return digits.starts_with(mapped) ? digits.substr(mapped.size()) : digits;
 }
 
+environment_error cannot_wait_at(std::uint16_t port) {
+    return environment_error("the other ranks cannot be waited for at port " + std::to_string(port) + ": " +
+                             std::generic_category().message(errno));
+}
+
 bool would_wait() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 // What can be moved without waiting is taken off `bytes`; false where the connection is at its end.
@@ -70,39 +75,42 @@ bool receive_some(int connection, std::span<std::byte>& bytes) {
 
 } // namespace
 
-descriptor listen_at(std::uint16_t port) {
+descriptor hold_port(std::uint16_t port) {
     // One socket for IPv6 and IPv4, where there is IPv6.
-    descriptor listening(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    descriptor bound(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_in6 six{};
     sockaddr_in four{};
     const sockaddr* address = nullptr;
     socklen_t length = 0;
-    if (listening.is_open()) {
+    if (bound.is_open()) {
         const int off = 0;
-        static_cast<void>(::setsockopt(listening.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off));
+        static_cast<void>(::setsockopt(bound.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off));
         six.sin6_family = AF_INET6;
         six.sin6_port = htons(port);
         address = reinterpret_cast<const sockaddr*>(&six);
         length = sizeof six;
     } else {
-        listening = descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        bound = descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         four.sin_family = AF_INET;
         four.sin_port = htons(port);
         address = reinterpret_cast<const sockaddr*>(&four);
         length = sizeof four;
     }
-    set_option(listening.get(), SOL_SOCKET, SO_REUSEADDR); // a restart need not wait for the old port
-    if (!listening.is_open() || ::bind(listening.get(), address, length) != 0 ||
-        ::listen(listening.get(), SOMAXCONN) != 0)
-        throw environment_error("the other ranks cannot be waited for at port " + std::to_string(port) +
-                                ": " + std::generic_category().message(errno));
-    return listening;
+    set_option(bound.get(), SOL_SOCKET, SO_REUSEADDR); // a restart need not wait for the old port
+    if (!bound.is_open() || ::bind(bound.get(), address, length) != 0) throw cannot_wait_at(port);
+    return bound;
 }
 
-std::uint16_t port_of(const descriptor& listening) {
+descriptor listen_at(std::uint16_t port) {
+    descriptor bound = hold_port(port);
+    if (::listen(bound.get(), SOMAXCONN) != 0) throw cannot_wait_at(port);
+    return bound;
+}
+
+std::uint16_t port_of(const descriptor& bound) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    if (::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+    if (::getsockname(bound.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
     return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port
                                                : reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
 }

@@ -18,7 +18,10 @@ using deadline = std::chrono::steady_clock::time_point;
 
 // Waits at every address of this machine; port 0: any free one. environment_error where the port is taken.
 [[nodiscard]] descriptor listen_at(std::uint16_t port);
-[[nodiscard]] std::uint16_t port_of(const descriptor& listening);
+// Does not wait there, but nobody is given this port by chance. listen_at may be called for it, here or in
+// another process.
+[[nodiscard]] descriptor hold_port(std::uint16_t port);
+[[nodiscard]] std::uint16_t port_of(const descriptor& bound);
 // The next one who asks, within the time; negative where nobody does.
 [[nodiscard]] descriptor accept_one(const descriptor& listening, std::chrono::milliseconds within);
 

@@ -6,9 +6,7 @@
 #include "kernels/cuda/cudnn_library.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 struct cudnnContext {};
 
@@ -56,11 +54,13 @@ void cudnn_graph::execute(const cudnn_handle&, const cudnn_plan& plan, const con
     cudnn.executed.push_back(plan.name);
     const made_up_plan& made_up = cudnn.plans.at(static_cast<std::size_t>(plan.index));
     if (!made_up.works) throw environment_error("cuDNN: executing failed: made up");
-    cuda_host::enqueue(nullptr, [=, compute = cudnn.compute] {
-        std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(made_up.milliseconds));
-        if (made_up.workspace_bytes > 0) std::memset(workspace, 0xEE, made_up.workspace_bytes);
-        if (compute) compute(on);
-    });
+    cuda_host::enqueue(
+        nullptr,
+        [=, compute = cudnn.compute] {
+            if (made_up.workspace_bytes > 0) std::memset(workspace, 0xEE, made_up.workspace_bytes);
+            if (compute) compute(on);
+        },
+        cuda_host::device_duration(made_up.milliseconds));
 }
 
 } // namespace petnet::kernels::cuda

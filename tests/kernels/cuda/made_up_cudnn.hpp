@@ -37,7 +37,6 @@ inline made_up_cudnn cudnn;
 
 class cuda_convolutions : public ::testing::Test {
   protected:
-    // Far enough apart, in milliseconds, that a busy machine does not change the order.
     cuda_convolutions() { cudnn = {.plans = {{"first", 45}, {"second", 12}, {"third", 30}}}; }
     ~cuda_convolutions() override { cuda_host::reset(); }
 

@@ -16,6 +16,7 @@
 using namespace petnet;
 using namespace petnet::ranks;
 using namespace std::chrono_literals;
+using petnet::testing::begins;
 using petnet::testing::expect_no_failure;
 using petnet::testing::run_ranks;
 
@@ -139,8 +140,28 @@ TEST(communicator, ranks_that_fail_together_do_not_wait_for_each_other) {
     EXPECT_NE(failures[2].find(" of 3 failed: the disk is full"), std::string::npos) << failures[2];
 }
 
+// One that has joined does not know whether the others have.
+TEST(communicator, ranks_that_fail_while_others_join_are_named) {
+    for (int i = 0; i < 30; ++i) {
+        const auto failures = run_ranks(
+            3,
+            [&](communicator& group) {
+                if (group.rank() < 2) return group.fail("the disk is full");
+                for (;;) static_cast<void>(group.any(0));
+            },
+            begins::at_once);
+        for (const std::string& failure : failures)
+            EXPECT_TRUE(failure.empty() ||
+                        failure.find(" of 3 failed: the disk is full") != std::string::npos)
+                << failure;
+        EXPECT_TRUE(failures[0].empty() || failures[1].empty());
+        EXPECT_NE(failures[2], "");
+    }
+}
+
 TEST(communicator, strangers_are_not_taken_for_ranks) {
-    const std::uint16_t port = port_of(listen_at(0));
+    const descriptor held = hold_port(0);
+    const std::uint16_t port = port_of(held);
     std::atomic<bool> joined = false;
     const auto rank = [&](int number) {
         const auto group =
@@ -171,7 +192,8 @@ TEST(communicator, strangers_are_not_taken_for_ranks) {
 }
 
 TEST(communicator, ranks_that_do_not_come_are_waited_for_so_long) {
-    const std::uint16_t port = port_of(listen_at(0));
+    const descriptor held = hold_port(0);
+    const std::uint16_t port = port_of(held);
     for (const int rank : {0, 1}) {
         try {
             static_cast<void>(

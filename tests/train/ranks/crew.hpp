@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <gtest/gtest.h>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,24 +16,31 @@
 
 namespace petnet::testing {
 
-// `work` on each of so many ranks at once. What each of them threw; empty: nothing.
+enum class begins : bool { when_all_joined, at_once };
+
+// `work` on each of so many ranks. What each of them threw, in joining or in the work; empty: nothing.
 inline std::vector<std::string> run_ranks(int size, const std::function<void(ranks::communicator&)>& work,
-                                          const ranks::watch_settings& watch = {}) {
-    const std::uint16_t port = ranks::port_of(ranks::listen_at(0)); // free a moment ago
+                                          begins when = begins::when_all_joined) {
+    const descriptor held = ranks::hold_port(0);
+    const std::uint16_t port = ranks::port_of(held);
     std::vector<std::string> failures(static_cast<std::size_t>(size));
+    std::latch joined(size);
+    const auto run = [&](int rank) {
+        std::unique_ptr<ranks::communicator> group;
+        try {
+            group = ranks::join({.rank = rank, .size = size, .address = "127.0.0.1", .port = port},
+                                {.patience = std::chrono::seconds(60)});
+            joined.count_down();
+            if (when == begins::when_all_joined) joined.wait();
+            work(*group);
+        } catch (const std::exception& problem) {
+            failures[static_cast<std::size_t>(rank)] = problem.what();
+            if (!group) joined.count_down();
+        }
+    };
     std::vector<std::thread> threads;
     threads.reserve(failures.size());
-    for (int rank = 0; rank < size; ++rank)
-        threads.emplace_back([&, rank] {
-            try {
-                const auto group =
-                    ranks::join({.rank = rank, .size = size, .address = "127.0.0.1", .port = port},
-                                {.patience = std::chrono::seconds(60), .watch = watch});
-                work(*group);
-            } catch (const std::exception& problem) {
-                failures[static_cast<std::size_t>(rank)] = problem.what();
-            }
-        });
+    for (int rank = 0; rank < size; ++rank) threads.emplace_back(run, rank);
     for (std::thread& each : threads) each.join();
     return failures;
 }

@@ -2,6 +2,7 @@
 // What a test can ask of the emulated CUDA beyond CUDA's own calls.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cuda_runtime.h>
@@ -38,9 +39,14 @@ void set_properties(const cudaDeviceProp& properties);
 void set_device_count(int count);
 void set_versions(int driver, int runtime);
 
+// What events measure. The device has a clock of its own, which each operation (launch, copy, ...) moves on
+// by the same: what is the fastest does not depend on how busy this machine is.
+using device_duration = std::chrono::duration<double, std::milli>;
+inline constexpr device_duration time_of_an_operation{1};
+
 // Work for a stream that is no kernel, done (or captured) in its order: stands for what libraries queue. It
-// may use device memory.
-void enqueue(cudaStream_t stream, std::function<void()> work);
+// may use device memory, and takes so long on the device's clock.
+void enqueue(cudaStream_t stream, std::function<void()> work, device_duration takes = time_of_an_operation);
 
 // Steps (launches, copies, ...) queued on all streams that nothing has waited for.
 [[nodiscard]] std::size_t queued();
