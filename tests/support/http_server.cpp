@@ -279,8 +279,11 @@ std::vector<http_request> http_server::requests() const {
 
 std::string url_of_nobody(const std::string& target) {
     ::setenv("no_proxy", "127.0.0.1", 1);
-    const descriptor socket(new_socket());
-    return "http://127.0.0.1:" + std::to_string(bind_somewhere(socket.get())) + target;
+    static std::mutex mutex;
+    static std::vector<descriptor> held; // to the end of the process: nobody else is given their ports
+    const std::lock_guard lock(mutex);
+    held.emplace_back(new_socket());
+    return "http://127.0.0.1:" + std::to_string(bind_somewhere(held.back().get())) + target;
 }
 
 } // namespace petnet::testing

@@ -4,7 +4,6 @@
 
 #include "base/files.hpp"
 
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -112,10 +111,9 @@ TEST(golden_checkpoints, hostile_files_are_refused_at_once) {
         ++count;
         rusage before{}, usage{};
         ::getrusage(RUSAGE_SELF, &before);
-        const auto start = std::chrono::steady_clock::now();
         EXPECT_EQ(exit_status_of_reading(entry.path(), folder.path(), usage), 0);
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        EXPECT_LT(seconds.count(), 1.0);
+        // Of a processor: other tests may have them all.
+        EXPECT_LE(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec, 0);
         constexpr long allowance_kib = 500 << 10;
         EXPECT_LT(usage.ru_maxrss, before.ru_maxrss + allowance_kib);
         EXPECT_TRUE(fs::is_empty(folder.path())) << "something was run";
