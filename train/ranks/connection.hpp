@@ -18,8 +18,8 @@ using deadline = std::chrono::steady_clock::time_point;
 
 // Waits at every address of this machine; port 0: any free one. environment_error where the port is taken.
 [[nodiscard]] descriptor listen_at(std::uint16_t port);
-// Does not wait there, but nobody is given this port by chance. listen_at may be called for it, here or in
-// another process.
+// Binds the port and does not wait there: nobody is given it by chance, while listen_at may be called for it,
+// here or in another process. 0, and errors: as there.
 [[nodiscard]] descriptor hold_port(std::uint16_t port);
 [[nodiscard]] std::uint16_t port_of(const descriptor& bound);
 // The next one who asks, within the time; negative where nobody does.
