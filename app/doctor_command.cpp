@@ -14,7 +14,7 @@
 namespace petnet::app {
 namespace {
 
-void line(const std::string& what, const std::string& text) { fmt::print("{:<27}  {}\n", what, text); }
+void show(const std::string& what, const std::string& text) { fmt::print("{:<27}  {}\n", what, text); }
 
 std::string sample() {
     try {
@@ -25,28 +25,28 @@ std::string sample() {
 }
 
 void run_doctor() {
-    line("petnet", version());
+    show("petnet", version());
     utsname system{};
     if (::uname(&system) == 0)
-        line("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
+        show("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
     struct sysinfo memory {};
     if (::sysinfo(&memory) == 0) {
         const double gigabytes = static_cast<double>(memory.mem_unit) / 1e9;
-        line("memory",
+        show("memory",
              fmt::format("{:.1f} GB, {:.1f} GB free", static_cast<double>(memory.totalram) * gigabytes,
                          static_cast<double>(memory.freeram) * gigabytes));
     }
     for (const kernels::backend_status& status : kernels::list_backends())
-        line("device " + status.name, (status.available ? "" : "not available: ") + status.text);
+        show("device " + status.name, (status.available ? "" : "not available: ") + status.text);
     const auto automatic = kernels::make_backend("auto");
-    line("auto takes", fmt::format("{}, {}", automatic->name(), kernels::name_of(automatic->fastest())));
-    line("embedded sample", sample());
+    show("auto takes", fmt::format("{}, {}", automatic->name(), kernels::name_of(automatic->fastest())));
+    show("embedded sample", sample());
     for (const data::fetch_item& item : data::fetch_items()) {
         const auto place = data::fetched(item, cache_folder());
-        line(item.title, place ? place->string()
+        show(item.title, place ? place->string()
                                : fmt::format("not here yet: petnet data fetch {} gets them", item.name));
     }
-    for (const std::string& feature : disabled_features()) line("switched off", feature);
+    for (const std::string& feature : disabled_features()) show("switched off", feature);
 }
 
 } // namespace

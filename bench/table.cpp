@@ -63,7 +63,7 @@ std::string wrapped(const std::string& text) {
     return out;
 }
 
-constexpr const char* line = "  {:<26} {:>8} {:>5} {:>8} {:>5} {:>4} {:>7} {:>4}\n";
+constexpr const char* row_format = "  {:<26} {:>8} {:>5} {:>8} {:>5} {:>4} {:>7} {:>4}\n";
 
 std::string row(const record& found, const measured_case& each) {
     const case_description& about = each.about;
@@ -82,8 +82,9 @@ std::string row(const record& found, const measured_case& each) {
     // What comes from memory is measured cold, what is computed hot. (A clock too coarse shows 0.)
     const double gb = cold > 0 ? 1e-9 * about.bytes / cold : 0;
     const double gflop = hot.median > 0 ? 1e-9 * about.flops / hot.median : 0;
-    return fmt::format(line, label_of(about), time_text(hot.median), spread, has_cold ? time_text(cold) : "-",
-                       rate_text(gb), percent_text(gb, peaks->copy_gb_per_s), rate_text(gflop),
+    return fmt::format(row_format, label_of(about), time_text(hot.median), spread,
+                       has_cold ? time_text(cold) : "-", rate_text(gb),
+                       percent_text(gb, peaks->copy_gb_per_s), rate_text(gflop),
                        percent_text(gflop, peaks->gflop_per_s(about.precision)));
 }
 
@@ -139,7 +140,7 @@ std::string to_table(const record& found) {
                         "hot: median, distance between the quartiles. cold: caches emptied. GB/s of\n"
                         "cold, GFLOP/s of hot, each with its part of the peak. xN: N times in a step\n\n",
                         time_text(found.clock_seconds()), time_text(found.timer_error()));
-    text += fmt::format(line, "", "hot", "+-", "cold", "GB/s", "", "GFLOP/s", "");
+    text += fmt::format(row_format, "", "hot", "+-", "cold", "GB/s", "", "GFLOP/s", "");
 
     std::vector<std::string> headings;
     for (const measured_case& each : found.cases)

@@ -6,9 +6,8 @@ set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -W
   -Wcast-align -Wdouble-promotion)
 # What nvcc takes is in cuda.cmake.
 target_compile_options(petnet_settings INTERFACE
-  "$<$<COMPILE_LANGUAGE:C,CXX>:${warnings}>"
   # A comparison with ==, and NaN handling, must mean what they say: no -ffast-math anywhere.
-  $<$<CONFIG:Release>:-O3>)
+  "$<$<COMPILE_LANGUAGE:C,CXX>:${warnings}>")
 # Under the sanitizers compiling takes as long as testing: -Og is a third less of it than -O1. A folder of long loops asks
 # for more, before it adds targets. (Not options of petnet_settings, which would come after a folder's.)
 string(APPEND CMAKE_CXX_FLAGS_DEBUG " -Og")
@@ -32,6 +31,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(quiet -Wno-restrict -Wno-missing-field-initializers -Wno-error=stringop-overflow -Wno-error=array-bounds
     -Wno-error=maybe-uninitialized)
   target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${quiet}>")
+endif()
+if(CMAKE_UNITY_BUILD)
+  # A unity build reads sources as if they were headers of one file: what one of them names for itself is visible to the
+  # next. `./dev tidy` looks at each file alone, with these warnings.
+  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-shadow>")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
+  endif()
 endif()
 if(PETNET_SANITIZE)
   # -g1: the lines that a report names; all of -g would be a third of the time to compile.

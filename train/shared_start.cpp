@@ -14,7 +14,7 @@
 namespace petnet::train {
 namespace {
 
-std::string_view text_of(std::span<const std::byte> bytes) {
+std::string_view characters(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -24,7 +24,7 @@ std::uint64_t hash_of_storage(const training_setup& setup) {
     std::uint64_t hash = 0;
     for (const model::parameter& each : setup.parameters.trained()) {
         const std::span<const float> values = setup.parameters.device().host_values(each.value);
-        if (!values.empty()) hash = splitmix64_finalise(hash ^ fnv1a_64(text_of(std::as_bytes(values))));
+        if (!values.empty()) hash = splitmix64_finalise(hash ^ fnv1a_64(characters(std::as_bytes(values))));
     }
     return hash;
 }
@@ -34,7 +34,7 @@ std::uint64_t hash_of_storage(const training_setup& setup) {
 void require_same_run(ranks::communicator& group, const std::string& what) {
     const auto all = group.gather(std::as_bytes(std::span(what)));
     for (std::size_t rank = 1; rank < all.size(); ++rank)
-        if (text_of(all[rank]) != what)
+        if (characters(all[rank]) != what)
             throw input_error("rank " + std::to_string(rank) +
                               " was started with other options, photographs or weights, on another kind of "
                               "device, or is another version of petnet than rank 0");
@@ -64,7 +64,7 @@ void share_start(const training_setup& setup, training_position& position) {
     const std::uint64_t hash = hash_of_storage(setup);
     const auto hashes = group.gather(std::as_bytes(std::span(&hash, 1)));
     for (std::size_t rank = 1; rank < hashes.size(); ++rank)
-        if (text_of(hashes[rank]) != text_of(hashes[0]))
+        if (characters(hashes[rank]) != characters(hashes[0]))
             throw environment_error(
                 "rank " + std::to_string(rank) +
                 " has a processor of another kind than rank 0, which keeps the network in "

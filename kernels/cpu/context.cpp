@@ -10,7 +10,7 @@
 namespace petnet::kernels::cpu {
 namespace {
 
-bool avx512() { return widest_instruction_set() == instruction_set::avx512; }
+bool has_avx512() { return widest_instruction_set() == instruction_set::avx512; }
 
 } // namespace
 
@@ -28,7 +28,7 @@ std::uint32_t context::activation_layout(dtype type, std::int64_t channels) cons
     const bool blocked =
         type == dtype::bf16 ? !matrix_bf16_ : widest_instruction_set() == instruction_set::baseline;
     if (!blocked) return channels_last;
-    const std::int64_t block = avx512() ? 16 : 8;
+    const std::int64_t block = has_avx512() ? 16 : 8;
     if (channels % block != 0)
         return row_major; // the photograph: oneDNN's first convolutions read it plane by plane
     return block == 16 ? blocked_by_16 : blocked_by_8;

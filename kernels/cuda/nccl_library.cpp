@@ -9,26 +9,26 @@
 namespace petnet::kernels::cuda {
 namespace {
 
-constexpr const char* name = "libnccl.so.2";
-constexpr int oldest = 21000; // 2.10: ncclAvg
+constexpr const char* nccl_name = "libnccl.so.2";
+constexpr int oldest_nccl = 21000; // 2.10: ncclAvg
 
 template <class Function> void look_up(void* handle, const char* symbol, Function& function) {
     function = reinterpret_cast<Function>(::dlsym(handle, symbol));
-    if (function == nullptr) throw environment_error(std::string(name) + " has no " + symbol);
+    if (function == nullptr) throw environment_error(std::string(nccl_name) + " has no " + symbol);
 }
 
 nccl_library load() {
-    void* handle = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void* handle = ::dlopen(nccl_name, RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr)
         throw environment_error(
             std::string("NCCL was not found, which training on several GPUs needs: install it (the CUDA "
                         "packages of your system have it), with the folder of ") +
-            name + " in LD_LIBRARY_PATH");
+            nccl_name + " in LD_LIBRARY_PATH");
     decltype(&ncclGetVersion) get_version = nullptr;
     look_up(handle, "ncclGetVersion", get_version);
     int version = 0;
-    if (get_version(&version) != ncclSuccess || version < oldest)
-        throw environment_error(std::string("NCCL 2.10 or newer is needed; ") + name + " is " +
+    if (get_version(&version) != ncclSuccess || version < oldest_nccl)
+        throw environment_error(std::string("NCCL 2.10 or newer is needed; ") + nccl_name + " is " +
                                 std::to_string(version));
     nccl_library library{};
     look_up(handle, "ncclGetUniqueId", library.get_unique_id);

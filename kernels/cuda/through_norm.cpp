@@ -110,10 +110,10 @@ class residual_block {
     norm norm_1_, norm_2_;
 };
 
-class trial final : public alternative_trial {
+class block_trial final : public alternative_trial {
   public:
     // Of a block that has memory.
-    trial(context& cuda, residual_block of)
+    block_trial(context& cuda, residual_block of)
         : block_(std::move(of)),
           clock_(cuda.stream()),
           ways_{prepared_way(cuda, block_.operations(way::usual)),
@@ -175,7 +175,7 @@ std::unique_ptr<alternative_trial> make_trial_through_norm(context& cuda, const 
     for (const way side : {way::usual, way::alternative})
         static_cast<void>(prepare_all(cuda, of.operations(side)));
     if (!of.tensors().allocate()) return nullptr;
-    auto made = std::make_unique<trial>(cuda, std::move(of));
+    auto made = std::make_unique<block_trial>(cuda, std::move(of));
     return made->begin() ? std::move(made) : nullptr;
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t length_bytes = 8;
 
-std::optional<weight_dtype> dtype_of(std::string_view name) {
+std::optional<weight_dtype> dtype_named(std::string_view name) {
     using enum weight_dtype;
     constexpr std::pair<std::string_view, weight_dtype> names[] = {
         {"F64", f64}, {"F32", f32}, {"F16", f16}, {"BF16", bf16}, {"I64", i64},
@@ -200,7 +200,7 @@ header_handler parse_header(std::span<const std::byte> header, std::string_view 
 
 // Checks one tensor by itself: dtype, shape and length agree.
 weight_dtype checked_dtype(const entry& e, std::string_view file) {
-    const auto dtype = dtype_of(e.dtype);
+    const auto dtype = dtype_named(e.dtype);
     if (!dtype)
         bad_header(file, "tensor " + printable(e.name) + " has dtype " + printable(e.dtype) +
                              "; expected F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL");

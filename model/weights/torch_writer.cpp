@@ -52,7 +52,7 @@ class pickle_writer {
     std::string text_;
 };
 
-const char* storage_type(weight_dtype dtype) {
+const char* storage_name(weight_dtype dtype) {
     switch (dtype) {
     case weight_dtype::f32:
         return "FloatStorage";
@@ -77,7 +77,7 @@ void rebuilt_tensor(pickle_writer& out, const weight_tensor& tensor, std::size_t
     out.mark();
     out.mark();
     out.string("storage");
-    out.global("torch", storage_type(tensor.dtype));
+    out.global("torch", storage_name(tensor.dtype));
     out.string(std::to_string(number));
     out.string("cpu");
     out.integer(static_cast<std::int64_t>(tensor.element_count()));

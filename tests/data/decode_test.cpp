@@ -2,6 +2,7 @@
 #include "data/decode.hpp"
 
 #include "tests/data/test_folder.hpp"
+#include "tests/support/bytes.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -9,6 +10,8 @@
 
 using namespace petnet;
 using namespace petnet::data;
+using petnet::test::bytes_of;
+using petnet::test::bytes_type;
 using petnet::test::message_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -16,15 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using bytes_type = std::vector<std::byte>;
-
 bytes_type odd(const std::string& name) {
     return read_file(fs::path(PETNET_ODD_PHOTOGRAPHS) / name, 1 << 20);
-}
-
-bytes_type bytes_of(std::string_view text) {
-    const auto all = std::as_bytes(std::span(text));
-    return {all.begin(), all.end()};
 }
 
 std::string refusal(const bytes_type& bytes) {

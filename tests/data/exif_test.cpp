@@ -2,22 +2,18 @@
 #include "data/exif.hpp"
 
 #include "tests/data/test_folder.hpp"
+#include "tests/support/bytes.hpp"
 
 #include <algorithm>
 #include <array>
 
 using namespace petnet;
 using namespace petnet::data;
+using petnet::test::bytes_of;
+using petnet::test::bytes_type;
 namespace fs = std::filesystem;
 
 namespace {
-
-using bytes_type = std::vector<std::byte>;
-
-bytes_type bytes_of(std::string_view text) {
-    const auto all = std::as_bytes(std::span(text));
-    return {all.begin(), all.end()};
-}
 
 // A TIFF file of one directory with one entry.
 std::string tiff(bool little_endian, unsigned tag, unsigned type, unsigned value) {

@@ -25,7 +25,7 @@ std::string content_of(const fs::path& path) {
     const mapped_file file(path);
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> span_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 class fetching : public ::testing::Test {
   protected:
@@ -54,7 +54,7 @@ class fetching : public ::testing::Test {
                 .photographs = 3,
                 .sources = {{.url = server.url("/images.tar.gz"),
                              .file = "images.tar.gz",
-                             .md5 = md5(bytes_of(archive)),
+                             .md5 = md5(span_of(archive)),
                              .inside = "images"},
                             {.url = server.url("/pets.tgz"), .file = "pets.tgz", .inside = "images"}}};
     }
@@ -94,7 +94,7 @@ TEST_F(fetching, a_data_set) {
     EXPECT_EQ(content_of(place / "images/list.mat"), "no photograph");
     const auto record = nlohmann::json::parse(content_of(place / "source.json"));
     EXPECT_EQ(record.at("source"), server.url("/images.tar.gz"));
-    EXPECT_EQ(record.at("sha256"), sha256(bytes_of(archive)));
+    EXPECT_EQ(record.at("sha256"), sha256(span_of(archive)));
     EXPECT_EQ(record.at("bytes"), archive.size());
     EXPECT_EQ(left(), std::vector<std::string>{"pets"}) << "the archive is not kept";
     EXPECT_EQ(fetch(pets), place);
@@ -112,7 +112,7 @@ TEST_F(fetching, weights) {
                        .most_bytes = 100,
                        .sources = {{.url = server.url("/w.pth"),
                                     .file = "w.pth",
-                                    .sha256 = sha256(bytes_of("weights")).substr(0, 8)}}};
+                                    .sha256 = sha256(span_of("weights")).substr(0, 8)}}};
     EXPECT_EQ(content_of(fetch(weights)), "weights");
     EXPECT_EQ(left(), std::vector<std::string>{"w.pth"});
     static_cast<void>(fetch(weights));
@@ -142,7 +142,7 @@ TEST_F(fetching, nothing_is_unpacked_before_it_is_verified) {
     listener_.on_progress = [&](const work_progress& now) { work.push_back(now.what.substr(0, 9)); };
     const std::string message = test::message_of<environment_error>([&] { static_cast<void>(fetch(pets)); });
     for (const std::string& part :
-         {pets.sources[0].url, md5(bytes_of(archive)), (cache() / "images.tar.gz").string()})
+         {pets.sources[0].url, md5(span_of(archive)), (cache() / "images.tar.gz").string()})
         EXPECT_NE(message.find(part), std::string::npos) << message;
     EXPECT_EQ(std::ranges::count(work, "unpacking"), 0);
     EXPECT_TRUE(left().empty());
@@ -161,7 +161,7 @@ TEST_F(fetching, from_the_second_source_photograph_by_photograph) {
     });
     const fetch_item pets = item(server, archive);
     const auto record = nlohmann::json::parse(content_of(fetch(pets) / "source.json"));
-    EXPECT_EQ(record.at("sha256"), sha256(bytes_of(archive)));
+    EXPECT_EQ(record.at("sha256"), sha256(span_of(archive)));
     EXPECT_EQ(record.at("photographs").at("good"), 3);
     EXPECT_TRUE(std::ranges::any_of(notes_, [](const auto& line) { return line.find("404") != line.npos; }))
         << "why the first was not used";
