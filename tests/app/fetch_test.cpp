@@ -66,7 +66,7 @@ TEST_F(fetch, a_file_put_there_by_hand_is_verified) {
 }
 
 TEST_F(fetch, what_is_there_is_used_by_its_name) {
-    photographs("cache/pets/images");
+    photographs("cache/pets/images", 10);
     const outcome result = run({"data", "fetch", "pets"}, offline());
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.out, at("cache/pets") + "\n");
@@ -77,8 +77,7 @@ TEST_F(fetch, what_is_there_is_used_by_its_name) {
     EXPECT_EQ(record_of("o").at("data").at("folder"), at("cache/pets"));
     // A folder of that name is what is meant.
     photographs("pets", 8);
-    const outcome own = run(training("pets", "own", {"--epochs", "0"}), where);
-    EXPECT_EQ(own.code, 0) << own.err;
+    run_to_first_step(training("pets", "own"), "own", where);
     EXPECT_EQ(record_of("own").at("data").at("folder"), "pets");
     const std::string doctor = run({"doctor"}, offline()).out;
     EXPECT_TRUE(std::regex_search(doctor, std::regex("Oxford-IIIT Pet photographs +" + at("cache/pets"))));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Folders that are not what they should be: of photographs, for the output, on a full disk.
+#include "model/weights/weight_file.hpp"
 #include "tests/app/folders.hpp"
 
 #include <csignal>
@@ -161,7 +162,7 @@ TEST_F(folders, the_output_belongs_to_somebody_else) {
 
 // A checkpoint has 262 MB, the model 87 MB, and so has the checkpoint of the end.
 TEST_F(folders, the_disk_is_full_for_the_model) {
-    const std::string data = photographs("d");
+    const std::string data = photographs("d", 10);
     struct full_disk {
         const char* size;
         std::string file;     // that the error names
@@ -176,7 +177,9 @@ TEST_F(folders, the_disk_is_full_for_the_model) {
         const std::string name = "disk" + std::string(size).substr(5, 3);
         const small_disk disk(folder() / name, size);
         if (!disk.mounted()) GTEST_SKIP() << no_mount;
-        const outcome result = run(training(data, name + "/o", {"--quiet"}));
+        arguments words = training(data, name + "/o", frozen(2)); // a checkpoint between the two
+        words.emplace_back("--quiet");
+        const outcome result = run(words);
         EXPECT_EQ(result.code, 4) << size;
         const std::vector<std::string> lines = lines_of(result.err);
         ASSERT_EQ(lines.size(), warnings + 1) << size << ": " << result.err;
@@ -201,13 +204,15 @@ TEST_F(folders, the_disk_is_full_for_the_model) {
 }
 
 TEST_F(folders, the_disk_is_full_for_checkpoints_only) {
-    const std::string data = photographs("d");
-    const outcome whole = run(training(data, "whole"));
+    const std::string data = photographs("d", 10);
+    const outcome whole = run(training(data, "whole", frozen(2)));
     ASSERT_EQ(whole.code, 0) << whole.err;
     for (const char* size : {"size=120m", "size=200m"}) { // the second has room for a checkpoint of the end
         const small_disk disk(folder() / "disk", size);
         if (!disk.mounted()) GTEST_SKIP() << no_mount;
-        const outcome result = run(training(data, "disk/o", {"--quiet"}));
+        arguments words = training(data, "disk/o", frozen(2));
+        words.emplace_back("--quiet");
+        const outcome result = run(words);
         EXPECT_EQ(result.code, 0) << result.err;
         EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;
         EXPECT_NE(result.err.find("the training goes on"), std::string::npos) << result.err;
@@ -219,7 +224,7 @@ TEST_F(folders, the_disk_is_full_for_checkpoints_only) {
 
 // 143 promises a checkpoint.
 TEST_F(folders, the_disk_is_full_when_a_stop_is_asked_for) {
-    const std::string data = photographs("d");
+    const std::string data = photographs("d", 10);
     const small_disk disk(folder() / "disk", "size=60m");
     if (!disk.mounted()) GTEST_SKIP() << no_mount;
     program running(training(data, "disk/o", {"--freeze-epochs", "1000"}));
@@ -236,36 +241,54 @@ TEST_F(folders, the_disk_is_full_when_a_stop_is_asked_for) {
 // The log and a checkpoint want the same last bytes: what the log could not get, it gets later.
 TEST_F(folders, a_log_that_cannot_be_written_for_a_while_is_whole_in_the_end) {
     const std::string data = photographs("d");
-    const small_disk disk(folder() / "disk", "size=400m");
+    const small_disk disk(folder() / "disk", "size=600m");
     if (!disk.mounted()) GTEST_SKIP() << no_mount;
-    program running(training(data, "disk/o", {"--epochs", "30", "--freeze-epochs", "0"}));
-    ASSERT_TRUE(running.wait_until([&] { return !content_of(at("disk/o/metrics.jsonl")).empty(); }));
-    {
-        std::ofstream filler(at("disk/filler"), std::ios::binary);
-        const std::vector<char> block(4096);
-        while (filler.write(block.data(), 4096) && filler.flush()) {
-        }
-    }
-    // Some lines still fit into the file's last page.
+    program running(training(data, "disk/o", frozen(1000)));
+    const auto lines = [&] { return lines_of(content_of(at("disk/o/metrics.jsonl"))).size(); };
+    ASSERT_TRUE(running.wait_until([&] { return lines() >= 1; }));
+    // Again and again: a checkpoint that could not be written leaves room. Some lines still fit into the
+    // log's last page.
     const bool failed = running.wait_until([&] {
+        std::ofstream filler(at("disk/filler"), std::ios::binary | std::ios::app);
+        const std::vector<char> block(1 << 20);
+        for (const std::streamsize part : {1 << 20, 1 << 12}) {
+            while (filler.write(block.data(), part) && filler.flush()) {
+            }
+            filler.clear();
+        }
         return running.err_so_far().find("metrics.jsonl: No space left on device: the training goes on") !=
                std::string::npos;
     });
+    const std::size_t then = lines();
     fs::remove(at("disk/filler"));
+    EXPECT_TRUE(running.wait_until([&] { return lines() > then + 5; })) << "nothing was written any more";
+    running.signal(SIGTERM);
     const outcome result = running.end();
     EXPECT_TRUE(failed) << result.err;
-    EXPECT_EQ(result.code, 0) << result.err;
-    EXPECT_EQ(metrics_of("disk/o").size(), 150U);
+    EXPECT_EQ(result.code, 143) << result.err;
+    std::int64_t step = 0, epoch = 0;
+    for (const nlohmann::json& line : metrics_of("disk/o"))
+        if (line.contains("step"))
+            EXPECT_EQ(line.at("step"), step++);
+        else
+            EXPECT_EQ(line.at("epoch"), epoch++);
+    const auto state = petnet::model::read_weight_file(at("disk/o/checkpoint/state.safetensors"));
+    const auto saved = nlohmann::json::parse(state.metadata.at("petnet.checkpoint"));
+    EXPECT_EQ(saved.at("epoch"), epoch);
+    EXPECT_EQ(saved.at("step"), step);
 }
 
 TEST_F(folders, a_mount_point_keeps_every_earlier_run) {
     const std::string data = photographs("d", 8);
     const small_disk disk(folder() / "disk", "size=1g");
     if (!disk.mounted()) GTEST_SKIP() << no_mount;
-    for (const char* seed : {"1", "2", "3"}) {
-        const outcome result = run(training(data, "disk", {"--epochs", "0", "--seed", seed}));
-        ASSERT_EQ(result.code, 0) << result.err;
-    }
+    const auto of_seed = [&](const char* seed) {
+        return training(data, "disk", {"--epochs", "0", "--seed", seed});
+    };
+    const outcome finished = run(of_seed("1"));
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    run_to_first_step(of_seed("2"), "disk"); // unfinished, and of other options than the next
+    run_to_first_step(of_seed("3"), "disk");
     EXPECT_EQ(record_of("disk").at("seed"), 3);
     EXPECT_EQ(record_of("disk/disk.1").at("seed"), 1);
     EXPECT_EQ(record_of("disk/disk.2").at("seed"), 2);
@@ -274,18 +297,16 @@ TEST_F(folders, a_mount_point_keeps_every_earlier_run) {
 TEST_F(folders, what_is_no_run_stays_where_it_is) {
     const std::string data = photographs("home/d", 8);
     write("home/letter.txt", "dear");
-    for (const char* seed : {"1", "2"}) {
-        const outcome result = run(training(data, "home", {"--epochs", "0", "--seed", seed}));
-        ASSERT_EQ(result.code, 0) << result.err;
-    }
+    const outcome finished = run(training(data, "home", {"--epochs", "0", "--seed", "1"}));
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    run_to_first_step(training(data, "home", {"--epochs", "0", "--seed", "2"}), "home");
     EXPECT_EQ(content_of(at("home/letter.txt")), "dear");
     EXPECT_TRUE(fs::exists(data));
     EXPECT_EQ(record_of("home").at("seed"), 2);
     EXPECT_EQ(record_of("home/home.1").at("seed"), 1);
-    const outcome here = run({"train", "--data", "d", "--weights", "random", "--size", "32", "--batch-size",
-                              "4", "--epochs", "0", "--output", "."},
-                             {.folder = at("home")});
-    EXPECT_EQ(here.code, 0) << here.err;
+    run_to_first_step({"train", "--data", "d", "--weights", "embedded", "--size", "32", "--batch-size", "4",
+                       "--epochs", "0", "--output", "."},
+                      "home", {.folder = at("home")});
     EXPECT_EQ(record_of("home/run.1").at("seed"), 2);
 }
 

@@ -16,8 +16,8 @@ class lr_find : public work_folder {
         return {.environment = {{"PETNET_OUTPUT", "train's"}}, .folder = at(name)};
     }
     [[nodiscard]] arguments finding(const std::string& data, const arguments& more = {}) const {
-        arguments words{"lr-find", "--data",       data, "--weights",   "random", "--size",
-                        "32",      "--batch-size", "4",  "--precision", "fp32"};
+        arguments words{"lr-find",      "--data", data,          "--weights", "random",    "--size", "32",
+                        "--batch-size", "4",      "--precision", "fp32",      "--threads", "1"};
         words.insert(words.end(), more.begin(), more.end());
         return words;
     }

@@ -12,7 +12,12 @@ using namespace petnet::testing;
 
 namespace {
 
-class output : public work_folder {};
+class output : public work_folder {
+  protected:
+    void expect_printed_as_fastai_prints_it(const outcome& result) const;
+    void expect_metrics() const;
+    void expect_record(const std::string& data) const;
+};
 
 std::set<std::string> keys(const nlohmann::json& object) {
     std::set<std::string> names;
@@ -20,9 +25,24 @@ std::set<std::string> keys(const nlohmann::json& object) {
     return names;
 }
 
-TEST_F(output, printed_as_fastai_prints_it) {
-    const outcome result = run(training(photographs("d"), "o", {"--epochs", "2"}));
+// Of three epochs, as random weights begin.
+TEST_F(output, of_a_training) {
+    const std::string data = photographs("d");
+    const outcome result = run(training(data, "o", {"--epochs", "2", "--seed", "3", "--weights", "random"}));
     ASSERT_EQ(result.code, 0) << result.err;
+    {
+        SCOPED_TRACE("what is printed");
+        expect_printed_as_fastai_prints_it(result);
+    }
+    {
+        SCOPED_TRACE("metrics.jsonl");
+        expect_metrics();
+    }
+    SCOPED_TRACE("run.json");
+    expect_record(data);
+}
+
+void output::expect_printed_as_fastai_prints_it(const outcome& result) const {
     const std::string header = "epoch  train_loss  valid_loss  error_rate  time";
     const std::vector<std::string> lines = lines_of(result.out);
     ASSERT_EQ(lines.size(), 5U) << result.out;
@@ -37,23 +57,16 @@ TEST_F(output, printed_as_fastai_prints_it) {
     }
     EXPECT_EQ((result.out + result.err).find('\r'), std::string::npos) << "a bar where there is no terminal";
     EXPECT_EQ((result.out + result.err).find('\033'), std::string::npos);
-    for (const char* part : {"16 to train, 4 to validate", "cat, dog", "Weights   embedded", "Device    "})
+    for (const char* part : {"16 to train, 4 to validate", "cat, dog", "Weights   random", "Device    "})
         EXPECT_NE(result.err.find(part), std::string::npos) << part << "\n" << result.err;
-
-    const outcome quiet = run(training(photographs("e"), "q", {"--quiet", "--epochs", "0"}));
-    EXPECT_EQ(quiet.err, "");
-    EXPECT_EQ(lines_of(quiet.out).size(), 2U);
-    const outcome by_environment =
-        run(training(at("e"), "r", {"--epochs", "0"}), {.environment = {{"PETNET_QUIET", "1"}}});
-    EXPECT_EQ(by_environment.err, "");
 }
 
 TEST_F(output, a_bar_on_a_terminal) {
-    const outcome result = run_on_terminal(training(photographs("d"), "o"));
+    const outcome result = run_on_terminal(training(photographs("d", 10), "o", frozen(2)));
     EXPECT_EQ(result.code, 0);
     const std::string& shown = result.out;
     EXPECT_TRUE(std::regex_search(
-        shown, std::regex(R"(\repoch 1/2 \[#* *\] 4/4  loss \d+\.\d{4}  \d+ img/s  \d\d:\d\d left)")))
+        shown, std::regex(R"(\repoch 1/2 \[#* *\] 2/2  loss \d+\.\d{4}  \d+ img/s  \d\d:\d\d left)")))
         << shown;
     EXPECT_NE(shown.find("\rvalidating ["), std::string::npos) << shown;
     EXPECT_NE(shown.find("\r\033[K"), std::string::npos) << "the bar stays behind";
@@ -62,6 +75,8 @@ TEST_F(output, a_bar_on_a_terminal) {
 TEST_F(output, a_report_and_a_picture_of_the_loss) {
     const outcome result = run(training(photographs("d"), "o", {"--epochs", "0", "--quiet"}));
     ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(lines_of(result.out).size(), 2U);
     const std::string report = content_of(folder() / "o" / "report.html");
     for (const char* part : {"Learning rates", "error rate, ", " of 4", "Confusion matrix", "Top losses",
                              "data:image/jpeg;base64,", "batch_size", "Environment"})
@@ -102,9 +117,7 @@ TEST_F(output, a_report_and_a_picture_of_the_loss) {
     EXPECT_NEAR(validation[0], height("valid_loss"), 0.5);
 }
 
-TEST_F(output, metrics) {
-    const outcome result = run(training(photographs("d"), "o"));
-    ASSERT_EQ(result.code, 0) << result.err;
+void output::expect_metrics() const {
     const std::set<std::string> of_step{"step", "phase", "epoch", "loss", "lr", "mom", "images_per_second"};
     const std::set<std::string> of_epoch{"epoch",      "phase",      "train_loss",
                                          "valid_loss", "error_rate", "seconds"};
@@ -125,14 +138,11 @@ TEST_F(output, metrics) {
             ++epochs;
         }
     }
-    EXPECT_EQ(steps, 8);
-    EXPECT_EQ(epochs, 2);
+    EXPECT_EQ(steps, 12);
+    EXPECT_EQ(epochs, 3);
 }
 
-TEST_F(output, run_record) {
-    const std::string data = photographs("d");
-    const outcome result = run(training(data, "o", {"--seed", "3", "--weights", "random"}));
-    ASSERT_EQ(result.code, 0) << result.err;
+void output::expect_record(const std::string& data) const {
     const nlohmann::json record = record_of("o");
     EXPECT_EQ(record.at("status"), "finished");
     EXPECT_EQ(record.at("seed"), 3);
@@ -157,7 +167,8 @@ TEST_F(output, run_record) {
 }
 
 TEST_F(output, model_file) {
-    const outcome result = run(training(photographs("d"), "o", {"--labels", "breed", "--valid-pct", "0.5"}));
+    const outcome result =
+        run(training(photographs("d"), "o", {"--labels", "breed", "--valid-pct", "0.5", "--epochs", "0"}));
     ASSERT_EQ(result.code, 0) << result.err;
     const auto file = petnet::model::read_weight_file(folder() / "o" / "model.safetensors");
     const auto classes = nlohmann::json::parse(file.metadata.at("classes"));
@@ -192,10 +203,12 @@ TEST_F(output, model_file) {
 
 TEST_F(output, the_list_of_validation_photographs_gives_the_same_run) {
     const std::string data = photographs("d");
-    ASSERT_EQ(run(training(data, "o")).code, 0);
+    ASSERT_EQ(run(training(data, "o", frozen())).code, 0);
     EXPECT_EQ(lines_of(content_of(at("o/valid.txt"))).size(), 4U);
-    const outcome again = run(training(data, "p", {"--valid-list", at("o/valid.txt")}));
+    const outcome again = run(training(data, "p", {"--valid-list", at("o/valid.txt"), "--epochs", "0"}),
+                              {.environment = {{"PETNET_QUIET", "1"}}});
     ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(again.err, "") << "not quiet by the environment";
     EXPECT_EQ(content_of(at("p/valid.txt")), content_of(at("o/valid.txt")));
     EXPECT_EQ(record_of("p").at("model_sha256"), record_of("o").at("model_sha256"));
     EXPECT_TRUE(model_of("p") == model_of("o"));
@@ -228,12 +241,11 @@ TEST_F(output, two_backends_side_by_side_agree) {
 
 // Who watches is no part of the training.
 TEST_F(output, streams_that_nobody_reads_do_not_stop_a_training) {
-    const std::string data = photographs("d");
-    const arguments words = training(data, "whole");
-    ASSERT_EQ(run(words).code, 0);
+    const std::string data = photographs("d", 10);
+    ASSERT_EQ(run(training(data, "whole", frozen())).code, 0);
     const auto through = [&](const std::string& name, const std::string& redirection) {
         std::string line = "exec \"$0\"";
-        for (const std::string& word : training(data, name)) line += " '" + word + "'";
+        for (const std::string& word : training(data, name, frozen())) line += " '" + word + "'";
         return run({}, {.wrapper = {"sh", "-c", line + redirection}});
     };
     // Whether standard output was lost is told at the end; of a reader that has left, nobody is told.
@@ -249,7 +261,7 @@ TEST_F(output, streams_that_nobody_reads_do_not_stop_a_training) {
         EXPECT_FALSE(fs::exists(at(name + "/checkpoint"))) << redirection;
     }
     std::string pipe = "{ \"$0\"";
-    for (const std::string& word : training(data, "piped")) pipe += " '" + word + "'";
+    for (const std::string& word : training(data, "piped", frozen())) pipe += " '" + word + "'";
     const outcome piped =
         run({}, {.wrapper = {"bash", "-c", pipe + "; echo code $? >&2; } | head -1; exit ${PIPESTATUS[1]}"}});
     EXPECT_EQ(piped.out, "epoch  train_loss  valid_loss  error_rate  time\n");
@@ -259,7 +271,7 @@ TEST_F(output, streams_that_nobody_reads_do_not_stop_a_training) {
 
 // An error after the start is in the record.
 TEST_F(output, a_validation_of_broken_photographs_alone_is_refused) {
-    const std::string data = photographs("d");
+    const std::string data = photographs("d", 10);
     write("d/Broken_1.jpg", content_of(fs::directory_iterator(data)->path()).substr(0, 3000));
     write("list.txt", "Broken_1.jpg\n");
     const outcome result =

@@ -63,7 +63,7 @@ TEST_F(preemption_notice, in_an_azure_job_saves_a_checkpoint_and_goes_on) {
 }
 
 TEST_F(preemption_notice, a_service_that_is_not_there_is_one_warning) {
-    arguments words = training(photographs("d"), "o");
+    arguments words = training(photographs("d", 10), "o", {"--epochs", "0"});
     words.insert(words.end(), {"--scheduled-events", url_of_nobody("")});
     const outcome result = run(words);
     EXPECT_EQ(result.code, 0) << result.err;

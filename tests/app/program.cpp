@@ -55,7 +55,7 @@ void redirect(int to, const fs::path& file, int flags) {
 } // namespace
 
 program::program(const arguments& words, const surroundings& where) : folder_(new_folder()), where_(where) {
-    if (sanitized()) where_.limit *= 10;
+    if (address_sanitizer) where_.limit *= 10;
     std::vector<std::string> all = where.wrapper;
     all.emplace_back(PETNET_PROGRAM);
     all.insert(all.end(), words.begin(), words.end());
@@ -125,6 +125,13 @@ std::string program::out_so_far() const { return content_of(folder_ / "out"); }
 std::string program::err_so_far() const { return content_of(folder_ / "err"); }
 
 outcome run(const arguments& words, const surroundings& where) { return program(words, where).end(); }
+
+outcome run_until(const std::function<bool()>& holds, const arguments& words, const surroundings& where) {
+    program beginning(words, where);
+    EXPECT_TRUE(beginning.wait_until(holds)) << beginning.err_so_far();
+    beginning.signal(SIGKILL);
+    return beginning.end();
+}
 
 outcome run_on_terminal(const arguments& words, const surroundings& where) {
     arguments all{PETNET_PROGRAM};

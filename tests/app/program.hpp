@@ -2,6 +2,8 @@
 // Runs the real petnet as a user would, with a limit on its time.
 #pragma once
 
+#include "tests/support/address_sanitizer.hpp"
+
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -58,6 +60,10 @@ class program {
 
 outcome run(const arguments& words, const surroundings& where = {});
 
+// Its beginning: killed once `holds`, for what nothing later is asked of. It is a failure if that never
+// comes.
+outcome run_until(const std::function<bool()>& holds, const arguments& words, const surroundings& where = {});
+
 // The same on a terminal: `out` is all that it showed. Of `where` only the environment counts.
 outcome run_on_terminal(const arguments& words, const surroundings& where = {});
 
@@ -68,18 +74,9 @@ outcome run_on_terminal(const arguments& words, const surroundings& where = {});
 [[nodiscard]] std::string content_of(const std::filesystem::path& file);
 [[nodiscard]] std::vector<std::string> lines_of(const std::string& text);
 
-// Whether this is a build for sanitizers, whose memory and times say nothing about the program's.
-[[nodiscard]] constexpr bool sanitized() {
-#ifdef __SANITIZE_ADDRESS__
-    return true;
-#else
-    return false;
-#endif
-}
-
 // Peak memory; not asked of a build for sanitizers.
 inline void expect_peak_below(const outcome& result, double megabytes) {
-    if constexpr (!sanitized()) {
+    if constexpr (!address_sanitizer) {
         EXPECT_LT(result.peak_megabytes, megabytes);
     }
 }

@@ -4,10 +4,10 @@
 #include "base/random.hpp"
 #include "tests/app/crew.hpp"
 #include "tests/app/folders.hpp"
+#include "tests/support/long_run.hpp"
 
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <memory>
 
 using namespace petnet::testing;
@@ -50,13 +50,13 @@ class several_processes : public work_folder {
 };
 
 TEST_F(several_processes, the_same_bits_each_time_and_by_torchrun_as_by_mpirun) {
-    const std::string data = photographs("d");
+    const std::string data = photographs("d", 10);
     const std::vector<outcome> two = crew(2, one_epoch(data, "o", 4)).end();
     ASSERT_EQ(two[0].code, 0) << two[0].err;
     ASSERT_EQ(two[1].code, 0) << two[1].err;
     EXPECT_NE(two[0].out.find("error_rate"), std::string::npos) << two[0].out;
     EXPECT_EQ(two[1].out + two[1].err, "") << "rank 0 speaks for all";
-    expect_steps("o", 4);
+    expect_steps("o", 2);
     const nlohmann::json record = record_of("o");
     EXPECT_EQ(record.at("status"), "finished");
     EXPECT_TRUE(record.at("data").contains("sha256")) << "rank 1 has read photographs that rank 0 has not";
@@ -64,7 +64,7 @@ TEST_F(several_processes, the_same_bits_each_time_and_by_torchrun_as_by_mpirun) 
     EXPECT_EQ(record.at("ranks").at("sums_by"), "tcp");
     // ResNet-34 without its classifier, the head for 2 classes, and the loss, 4 bytes each, in every step.
     EXPECT_EQ(record.at("ranks").at("bytes_averaged"),
-              4 * 4 * (21'284'672 + 2 * 1024 + 512 * 1024 + 2 * 512 + 2 * 512 + 1));
+              2 * 4 * (21'284'672 + 2 * 1024 + 512 * 1024 + 2 * 512 + 2 * 512 + 1));
 
     // What the ranks together say of the model is what one process says of it.
     const outcome judged = run({"evaluate", "--model", at("o/model.safetensors"), "--data", data,
@@ -83,10 +83,10 @@ TEST_F(several_processes, the_same_bits_each_time_and_by_torchrun_as_by_mpirun) 
 }
 
 TEST_F(several_processes, a_stop_of_one_stops_all_four_after_the_same_step_and_one_alone_continues) {
-    const std::string data = photographs("d", 80);
-    const arguments words = one_epoch(data, "o", 8); // eight steps
+    const std::string data = photographs("d", 40);
+    const arguments words = one_epoch(data, "o", 8); // four steps
     crew four(4, words);
-    ASSERT_TRUE(four.member(0).wait_until([&] { return lines_in("o") >= 2; })) << four.member(0).err_so_far();
+    ASSERT_TRUE(four.member(0).wait_until([&] { return lines_in("o") >= 1; })) << four.member(0).err_so_far();
     four.member(2).signal(SIGTERM);
     const std::vector<outcome> ends = four.end();
     for (const outcome& each : ends) EXPECT_EQ(each.code, 128 + SIGTERM) << each.err;
@@ -97,13 +97,20 @@ TEST_F(several_processes, a_stop_of_one_stops_all_four_after_the_same_step_and_o
     const outcome alone = run(words);
     ASSERT_EQ(alone.code, 0) << alone.err;
     EXPECT_NE(alone.err.find("Resuming"), std::string::npos) << alone.err;
-    expect_steps("o", 8);
+    expect_steps("o", 4);
     EXPECT_FALSE(fs::exists(at("o.1")));
+}
 
+// Two of them, in quick tests: the_same_bits_each_time_and_by_torchrun_as_by_mpirun.
+TEST_F(several_processes, four_by_torchrun_learn_what_four_by_mpirun_learn) {
+    if (!long_run()) GTEST_SKIP() << left_for_long_run;
     if (!has_mpirun()) GTEST_SKIP() << "no mpirun here";
+    const std::string data = photographs("d", 40);
+    for (const outcome& each : crew(4, one_epoch(data, "o", 8)).end()) ASSERT_EQ(each.code, 0) << each.err;
+    expect_steps("o", 4);
     const outcome mpi = by_mpirun(4, one_epoch(data, "mpi", 8));
     ASSERT_EQ(mpi.code, 0) << mpi.err;
-    expect_steps("mpi", 8);
+    expect_steps("mpi", 4);
     const auto tcp_log = metrics_of("o"), mpi_log = metrics_of("mpi");
     EXPECT_EQ(tcp_log[0].at("loss"), mpi_log[0].at("loss"));
     // Four addends are rounded in the order of the sums, and Adam's first step makes whole steps of rounding
@@ -113,41 +120,50 @@ TEST_F(several_processes, a_stop_of_one_stops_all_four_after_the_same_step_and_o
 
 class interrupted_processes : public several_processes {
   protected:
-    [[nodiscard]] arguments eight_steps(const std::string& output, const char* checkpoint_minutes) const {
+    interrupted_processes() { photographs("d"); }
+    [[nodiscard]] arguments four_steps(const std::string& output, const char* checkpoint_minutes) const {
         arguments words = one_epoch(at("d"), output, 4);
         words.insert(words.end(), {"--checkpoint-minutes", checkpoint_minutes});
         return words;
     }
     void finish(const std::string& output) const {
-        for (const outcome& each : crew(2, eight_steps(output, "0"), {.limit = 600s}).end())
+        for (const outcome& each : crew(2, four_steps(output, "0"), {.limit = 600s}).end())
             ASSERT_EQ(each.code, 0) << each.err;
     }
 };
 
-// PETNET_INTERRUPTIONS=50 is the large one.
-TEST_F(interrupted_processes, continue_to_the_same_bits_after_interruptions_of_one_of_them) {
-    const char* wanted = std::getenv("PETNET_INTERRUPTIONS");
-    const int least = wanted == nullptr ? 1 : std::max(static_cast<int>(std::strtol(wanted, nullptr, 10)), 1);
-    photographs("d", 40);
+// In the midst of an epoch, with a checkpoint after every step: first the one that does not speak, then the
+// one that does.
+TEST_F(interrupted_processes, continue_to_the_same_bits_after_kills_of_each_of_them) {
+    finish("whole");
+    for (const int whom : {1, 0}) {
+        const int other = 1 - whom;
+        const std::size_t lines = lines_in("o") + 1;
+        crew two(2, four_steps("o", "1e-9"));
+        ASSERT_TRUE(two.member(0).wait_until([&] { return lines_in("o") >= lines; }))
+            << two.member(0).err_so_far();
+        two.member(whom).signal(SIGKILL);
+        const auto killed = std::chrono::steady_clock::now();
+        const outcome left = two.member(other).end();
+        EXPECT_LT(std::chrono::steady_clock::now() - killed, 60s);
+        EXPECT_EQ(left.code, 4) << left.err;
+        if (whom == 1) {
+            EXPECT_TRUE(lines_of(left.err).back().starts_with("petnet: rank 1 of 2 is gone")) << left.err;
+            EXPECT_EQ(record_of("o").at("status"), "failed");
+        }
+    }
+    finish("o");
+    expect_same_run("o", "whole");
+    EXPECT_FALSE(fs::exists(at("o.1"))) << "an unfinished run was set aside";
+    EXPECT_TRUE(temporaries().empty()) << temporaries()[0];
+}
+
+TEST_F(interrupted_processes, continue_to_the_same_bits_after_interruptions_at_random) {
+    if (!long_run()) GTEST_SKIP() << left_for_long_run;
+    constexpr int least = 50;
     const auto start = std::chrono::steady_clock::now();
     finish("whole");
     const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
-
-    {                                               // In the middle of it.
-        crew two(2, eight_steps("killed", "1e-9")); // a checkpoint after every step
-        ASSERT_TRUE(two.member(0).wait_until([&] { return lines_in("killed") >= 3; }))
-            << two.member(0).err_so_far();
-        two.member(1).signal(SIGKILL);
-        const auto killed = std::chrono::steady_clock::now();
-        const outcome left = two.member(0).end();
-        EXPECT_LT(std::chrono::steady_clock::now() - killed, 60s);
-        EXPECT_EQ(left.code, 4) << left.err;
-        EXPECT_TRUE(lines_of(left.err).back().starts_with("petnet: rank 1 of 2 is gone")) << left.err;
-        EXPECT_EQ(record_of("killed").at("status"), "failed");
-    }
-    finish("killed");
-    expect_same_run("killed", "whole");
-
     const petnet::random_key key = petnet::random_key(21).child("interruption of ranks");
     constexpr std::array signals{SIGKILL, SIGTERM};
     std::uint64_t draw = 0;
@@ -155,7 +171,7 @@ TEST_F(interrupted_processes, continue_to_the_same_bits_after_interruptions_of_o
     for (; interruptions < least; ++trainings) {
         const std::string output = "o" + std::to_string(trainings);
         for (bool finished = false; !finished;) {
-            crew two(2, eight_steps(output, key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"), {.limit = 600s});
+            crew two(2, four_steps(output, key.uniform(draw++) < 0.5 ? "1e-9" : "1e-3"), {.limit = 600s});
             const auto due = std::chrono::steady_clock::now() + key.uniform(draw++) * 0.9 * whole;
             const int signal = signals[static_cast<std::size_t>(key.uniform(draw++) * signals.size())];
             const int whom = key.uniform(draw++) < 0.5 ? 0 : 1;

@@ -20,6 +20,8 @@ namespace {
 
 class fine_tuning : public petnet::testing::plain_training {
   protected:
+    using plain_training::plain_training;
+
     class step_log final : public observer {
       public:
         void on_step_begin() override { ++begun; }
@@ -81,13 +83,18 @@ TEST_F(fine_tuning, golden_rates_at_every_step_and_the_plain_loop_s_bits) {
     }
 }
 
-TEST_F(fine_tuning, augmented_photographs) {
+class fine_tuning_of_a_small_network : public fine_tuning {
+  protected:
+    fine_tuning_of_a_small_network() : fine_tuning(small()) {}
+};
+
+TEST_F(fine_tuning_of_a_small_network, augmented_photographs) {
     cut_to(static_cast<std::size_t>(data::presized(size)));
     const step_log log = compare(fine_tune_phases(1, 2e-3, 1));
     EXPECT_EQ(log.epochs.at(0).validation.images, 2);
 }
 
-TEST_F(fine_tuning, several_epochs_in_a_phase) {
+TEST_F(fine_tuning_of_a_small_network, several_epochs_in_a_phase) {
     const step_log log = compare(fine_tune_phases(2, 1e-2, 2));
     ASSERT_EQ(log.epochs.size(), 4U);
     for (std::size_t i = 0; i < log.epochs.size(); ++i) {

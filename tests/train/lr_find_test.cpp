@@ -39,7 +39,12 @@ TEST_F(lr_find, the_plain_loop_s_bits_until_stopped) {
     expect_same(actual, expected);
 }
 
-TEST_F(lr_find, ends_by_itself) {
+class lr_find_of_a_small_network : public petnet::testing::plain_training {
+  protected:
+    lr_find_of_a_small_network() : plain_training(small()) {}
+};
+
+TEST_F(lr_find_of_a_small_network, ends_by_itself) {
     const trained run = begin();
     std::int64_t asked = 0;
     const lr_find_result result = find_lr(

@@ -3,7 +3,7 @@
 """petnet's tracking against the real packages, installed by pip: an MLflow server and its client, TensorBoard's
 reader, and azureml-mlflow, whose requests petnet's are compared with.
 
-  PETNET_PEERS=1 peers_test.py PROGRAM    PETNET_PEERS_DIR keeps the virtual environments for the next time (1.3 GB)
+  PETNET_LONG=1 peers_test.py PROGRAM    PETNET_PEERS_DIR keeps the virtual environments for the next time (1.3 GB)
 Ends with 77 where it is not asked for, or where pip reaches no package index."""
 import glob
 import json
@@ -138,7 +138,7 @@ def check_azure(program, python, folder):
 
 
 def main():
-    peer_packages.require_peers()
+    peer_packages.require_long_run()
     program = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as scratch:
         python = os.path.join(peer_packages.environment("mlflow", MLFLOW), "python")
