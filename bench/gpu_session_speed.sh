@@ -25,8 +25,8 @@ part_peers() {
 part_job() {
   local copies=24 rest=286 size=224 batch=64 k name failed=0 began seconds run epoch key columns longest=0 # 24 * 296 + 286 = 7390
   if [[ $device == cpu ]]; then
-    size=64 batch=8
-    small_photographs "$work/pets" 32
+    size=32 batch=4
+    small_photographs "$work/pets" 16
   else
     mkdir -p "$work/pets/rest"
     for ((k = 0; k < copies; ++k)); do cp -r "$sample/images" "$work/pets/$k"; done

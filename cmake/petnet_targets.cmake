@@ -8,9 +8,8 @@ set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -W
 target_compile_options(petnet_settings INTERFACE
   # A comparison with ==, and NaN handling, must mean what they say: no -ffast-math anywhere.
   "$<$<COMPILE_LANGUAGE:C,CXX>:${warnings}>")
-# Under the sanitizers compiling takes as long as testing: -Og is a third less of it than -O1. A folder of long loops asks
-# for more, before it adds targets. (Not options of petnet_settings, which would come after a folder's.)
-string(APPEND CMAKE_CXX_FLAGS_DEBUG " -Og")
+# Under the sanitizers compiling takes as long as testing, and with -O1 twice as long as without optimisation. A folder of
+# long loops asks for more, before it adds targets. (Not options of petnet_settings, which would come after a folder's.)
 macro(petnet_debug_level level)
   string(APPEND CMAKE_CXX_FLAGS_DEBUG " ${level}")
 endmacro()
@@ -25,20 +24,16 @@ option(PETNET_WARNINGS_AS_ERRORS "warnings stop the build" ${warnings_as_errors_
 if(PETNET_WARNINGS_AS_ERRORS)
   target_compile_options(petnet_settings INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Werror>)
 endif()
+# Initialisers that leave members at their defaults are no mistake.
+set(quiet -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # gcc 12 to 14 report these inside the standard library's own inlined code; and it counts designated initialisers
-  # that leave members at their defaults as missing ones.
-  set(quiet -Wno-restrict -Wno-missing-field-initializers -Wno-error=stringop-overflow -Wno-error=array-bounds
-    -Wno-error=maybe-uninitialized)
-  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${quiet}>")
+  # gcc 12 to 14 report these inside the standard library's own inlined code.
+  list(APPEND quiet -Wno-restrict -Wno-error=stringop-overflow -Wno-error=array-bounds -Wno-error=maybe-uninitialized)
 endif()
-if(CMAKE_UNITY_BUILD)
-  # A unity build reads sources as if they were headers of one file: what one of them names for itself is visible to the
-  # next. `./dev tidy` looks at each file alone, with these warnings.
-  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-shadow>")
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
-  endif()
+target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${quiet}>")
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # It takes the sources of a unity build for headers.
+  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
 endif()
 if(PETNET_SANITIZE)
   # -g1: the lines that a report names; all of -g would be a third of the time to compile.
@@ -46,13 +41,6 @@ if(PETNET_SANITIZE)
     -fsanitize=${PETNET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(petnet_settings INTERFACE -fsanitize=${PETNET_SANITIZE})
 endif()
-if(PETNET_FUZZ)
-  # Every library is instrumented; tests/fuzz adds the driver to its programs.
-  target_compile_options(petnet_settings INTERFACE
-    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(petnet_settings INTERFACE -fsanitize=address,undefined)
-endif()
-
 # petnet_library(NAME SOURCES file... HEADERS file... [PUBLIC lib...] [PRIVATE lib...])
 # HEADERS are the folder's public declarations; each is compiled alone by the target
 # all_verify_interface_header_sets.

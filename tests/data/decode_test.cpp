@@ -2,6 +2,7 @@
 #include "data/decode.hpp"
 
 #include "tests/data/test_folder.hpp"
+#include "tests/support/address_sanitizer.hpp"
 #include "tests/support/bytes.hpp"
 
 #include <algorithm>
@@ -176,14 +177,6 @@ TEST(decode, refuses_a_jpeg_of_endless_scans) {
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool address_sanitizer = true;
-#elif defined(__has_feature)
-constexpr bool address_sanitizer = __has_feature(address_sanitizer);
-#else
-constexpr bool address_sanitizer = false;
-#endif
-
 // A PNG of one pixel whose compressed data unpack to `size` zeros.
 bytes_type png_bomb(std::size_t size) {
     bytes_type bytes = odd("rgb16.png");
@@ -227,5 +220,5 @@ TEST(decode, bounds_the_memory_of_a_png_that_unpacks_to_more_than_it_shows) {
     struct rusage use {};
     ::getrusage(RUSAGE_SELF, &use);
     EXPECT_LT(use.ru_maxrss,
-              address_sanitizer ? 1'500 * 1024 : 600 * 1024); // KB; its quarantine holds 256 MB
+              petnet::testing::address_sanitizer ? 1'500 * 1024 : 600 * 1024); // KB; its quarantine holds 256 MB
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A large folder: 10,000 links to the sample's files under new names; PETNET_MANY_PHOTOGRAPHS=100000 makes so
-// many. The limits are those of 100,000.
+// A large folder: 10,000 links to the sample's files under new names, and 100,000 in the long run. The limits
+// are those of 100,000.
 #include "data/labels.hpp"
 #include "data/loader.hpp"
 #include "data/split.hpp"
 #include "tests/data/test_folder.hpp"
+#include "tests/support/address_sanitizer.hpp"
+#include "tests/support/long_run.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <sys/resource.h>
 
@@ -18,11 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr double sanitizer_factor = 4;
-#else
-constexpr double sanitizer_factor = 1;
-#endif
+constexpr double sanitizer_factor = petnet::testing::address_sanitizer ? 4 : 1;
 
 double peak_megabytes() {
     struct rusage use {};
@@ -50,8 +47,7 @@ void link_photographs(const fs::path& folder, std::size_t count) {
 } // namespace
 
 TEST(many_photographs, are_listed_split_and_started_in_seconds_and_little_memory) {
-    const char* asked = std::getenv("PETNET_MANY_PHOTOGRAPHS");
-    const std::size_t count = asked != nullptr ? std::strtoul(asked, nullptr, 10) : 10'000;
+    const std::size_t count = petnet::testing::long_run() ? 100'000 : 10'000;
     const test::temporary_folder place;
     link_photographs(place.path(), count);
 
@@ -76,9 +72,7 @@ TEST(many_photographs, are_listed_split_and_started_in_seconds_and_little_memory
 }
 
 TEST(many_photographs, take_no_more_memory_with_every_epoch) {
-#if defined(__SANITIZE_ADDRESS__)
-    GTEST_SKIP() << "AddressSanitizer keeps freed memory for a while";
-#endif
+    if (petnet::testing::address_sanitizer) GTEST_SKIP() << "AddressSanitizer keeps freed memory for a while";
     const test::temporary_folder place;
     link_photographs(place.path(), 800);
     const image_folder folder = open_image_folder(place.path());

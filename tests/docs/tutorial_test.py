@@ -3,9 +3,8 @@
 """tutorial_test.py PROGRAM: the commands of docs/tutorial.md do what it says, in the order of the page, and petnet takes
 the settings files in docs/examples.
 
-Blocks of ```sh are run by one bash, with the smaller numbers below and a port that is free. PETNET_TUTORIAL=1 runs the
-page as it stands, from a clone that it builds (some minutes); PETNET_PEERS=1 runs its Python, too, with packages that pip
-installs."""
+Blocks of ```sh are run by one bash, with the smaller numbers below and a port that is free. The long run of the tests
+runs the page as it stands, from a clone that it builds, and its Python, with packages that pip installs."""
 import os
 import re
 import socket
@@ -19,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import peer_packages  # noqa: E402 (the folder is named above)
 
 PROGRAM = os.path.abspath(sys.argv[1])
-WHOLE = os.environ.get("PETNET_TUTORIAL") == "1"
+WHOLE = peer_packages.is_long_run()
 SMALLER = {"--size 128": "--size 32", "size = 128": "size = 32", "--epochs 5": "--epochs 0", "epochs = 5": "epochs = 0"}
 # What must be there at the end, and how it begins.
 WRITTEN = {"outputs/model.safetensors": b"", "outputs/report.html": b"<!doctype html>", "outputs/valid.txt": b"",
@@ -70,7 +69,7 @@ def run_tutorial(folder):
 def run_python(folder):
     [script] = blocks("python")
     compile(script, "tutorial.md", "exec")
-    if os.environ.get("PETNET_PEERS") != "1":
+    if not WHOLE:
         return
     programs = peer_packages.environment("onnxruntime", ["onnxruntime", "pillow"])
     answer = subprocess.run([os.path.join(programs, "python"), "-c", script], cwd=folder, check=True, capture_output=True,

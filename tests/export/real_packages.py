@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Exports a model and reads it with ONNX Runtime, PyTorch, fastai and MLflow: real_packages.py PETNET PHOTOGRAPHS.
 
-Their packages are installed into the virtual environment that PETNET_REAL_PACKAGES names, where it is not there yet.
+Part of the long run of the tests: pip installs their packages (some gigabytes).
 Photographs are cut and resized beforehand, so that every program sees the same bytes.
 """
 import json
@@ -11,25 +11,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-SKIPPED = 77
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+import peer_packages  # noqa: E402 (the folder is named above)
+
 PACKAGES = ["onnx", "onnxruntime", "mlflow", "torch", "torchvision", "fastai", "pillow"]
 PHOTOGRAPHS = 50
 LIMIT = 1e-4  # of the largest logit of a photograph
 
 
 def into_environment():
-    folder = os.environ.get("PETNET_REAL_PACKAGES")
-    if not folder:
-        print("skipped: with PETNET_REAL_PACKAGES=FOLDER exports are read by the packages that are installed there")
-        sys.exit(SKIPPED)
-    python = Path(folder).absolute() / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        if subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES]).returncode != 0:
-            print("skipped: pip cannot install " + " ".join(PACKAGES))
-            sys.exit(SKIPPED)
-    if Path(sys.prefix) != Path(folder).absolute():
-        os.execv(python, [str(python), *sys.argv])
+    peer_packages.require_long_run()
+    if "PETNET_IN_ENVIRONMENT" not in os.environ:
+        python = os.path.join(peer_packages.environment("export", PACKAGES), "python")
+        sys.exit(subprocess.run([python, *sys.argv], env=dict(os.environ, PETNET_IN_ENVIRONMENT="1")).returncode)
 
 
 def squares(photographs, size, folder):

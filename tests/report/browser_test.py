@@ -3,7 +3,7 @@
 """browser_test.py PROGRAM: the report of a training in a real browser, of two classes and of 37: nothing is complained
 of or asked for, everything is shown, fits and can be read, in light and dark, on a phone and on paper.
 
-  PETNET_PEERS=1 browser_test.py build/release/app/petnet
+  PETNET_LONG=1 browser_test.py build/release/app/petnet
 
 PETNET_SCREENSHOTS=FOLDER keeps what it looked like."""
 import os
@@ -88,7 +88,7 @@ def look(report, name, screenshots):
 
 
 def main():
-    peer_packages.require_peers()
+    peer_packages.require_long_run()
     if browser.program() is None:
         peer_packages.skip("there is no Chromium (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as folder:

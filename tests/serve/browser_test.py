@@ -3,7 +3,7 @@
 """browser_test.py PROGRAM MODEL: the page of `petnet serve` in a real browser: photographs dropped on it are labelled as
 `petnet predict` labels them, nothing is complained of, nobody else is asked, and it fits in light and dark and on a phone.
 
-  PETNET_PEERS=1 browser_test.py build/release/app/petnet build/release/tests/serve/mounted/pets/1
+  PETNET_LONG=1 browser_test.py build/release/app/petnet build/release/tests/serve/mounted/pets/1
 
 PETNET_SCREENSHOTS=FOLDER keeps what it looked like."""
 import json
@@ -66,7 +66,7 @@ def look(url, expected, setting, screenshot):
 
 
 def main():
-    peer_packages.require_peers()
+    peer_packages.require_long_run()
     if browser.program() is None:
         peer_packages.skip("there is no Chromium (Debian: apt-get install chromium)")
     petnet, model = sys.argv[1:]

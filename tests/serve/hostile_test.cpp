@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests that mean harm: damaged HTTP, bodies and photographs, bombs, senders that crawl or leave. After
-// all of them the server answers, has kept nothing of them, and ends well. PETNET_HOSTILE_REQUESTS=1000 for
-// many.
+// all of them the server answers, has kept nothing of them, and ends well.
 #include "tests/serve/served.hpp"
+#include "tests/support/long_run.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <gmock/gmock.h>
 #include <random>
 #include <thread>
@@ -172,8 +171,7 @@ void send(int port, const std::string& bytes, draws& draw) {
 }
 
 TEST(serve, hostile_requests) {
-    const char* asked = std::getenv("PETNET_HOSTILE_REQUESTS");
-    const std::size_t count = asked == nullptr ? 100 : std::stoul(asked), senders = 8;
+    const std::size_t count = long_run() ? 1000 : 100, senders = 8;
     served server({"--timeout", "1", "--max-body", "8"}, {.limit = std::chrono::seconds(60 + count)});
     const http_response before = server.ask(request("POST", "/score", "", sample_photo()));
     ASSERT_EQ(before.status, 200);

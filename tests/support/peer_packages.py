@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real packages to test against, installed by pip into virtual environments.
 
-PETNET_PEERS=1 asks for such tests; PETNET_PEERS_DIR keeps the environments for the next time."""
+`./dev test --long` asks for such tests by PETNET_LONG, and for keeping the environments in PETNET_PEERS_DIR."""
 import os
 import subprocess
 import sys
@@ -16,10 +16,14 @@ def skip(reason):
     sys.exit(77)
 
 
-def require_peers():
-    """Ends the program unless these tests are asked for."""
-    if os.environ.get("PETNET_PEERS") != "1":
-        skip("PETNET_PEERS=1 runs the tests against real packages, which pip installs (minutes)")
+def is_long_run():
+    return "PETNET_LONG" in os.environ
+
+
+def require_long_run():
+    """Ends the program unless the long run of the tests was asked for."""
+    if not is_long_run():
+        skip("left for the long run: ./dev test --long runs it")
 
 
 def environment(name, packages):

@@ -3,6 +3,7 @@
 #include "weight_test_support.hpp"
 
 #include "base/files.hpp"
+#include "tests/support/address_sanitizer.hpp"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,15 +16,6 @@ using namespace petnet::model::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr bool sanitized =
-#if defined(__SANITIZE_ADDRESS__)
-    true;
-#elif defined(__has_feature)
-    __has_feature(address_sanitizer);
-#else
-    false;
-#endif
 
 nlohmann::json expected_tensors() {
     std::ifstream file(golden_checkpoints() / "tensors.json");
@@ -81,7 +73,7 @@ int exit_status_of_reading(const fs::path& file, const fs::path& folder, rusage&
         const rlim_t limit = address_space() + allowance;
         const rlimit memory = {limit, limit};
         // The address sanitizer itself takes terabytes of address space.
-        if (!sanitized && ::setrlimit(RLIMIT_AS, &memory) != 0) ::_exit(3);
+        if (!petnet::testing::address_sanitizer && ::setrlimit(RLIMIT_AS, &memory) != 0) ::_exit(3);
         if (::chdir(folder.c_str()) != 0) ::_exit(3);
         try {
             (void)read_weight_file(file);
