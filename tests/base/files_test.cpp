@@ -2,9 +2,11 @@
 #include "base/files.hpp"
 
 #include "base/errors.hpp"
+#include "tests/support/disk_calls.hpp"
 
 #include <fcntl.h>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +37,14 @@ TEST_F(files, written_whole_and_read_back) {
     EXPECT_EQ(text_of(folder_ / "a.txt"), "two");
     EXPECT_EQ(mapped_file(folder_ / "a.txt").bytes().size(), 3u);
     EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1) << "no temporary file stays";
+}
+
+// Else a power cut could leave an empty file in the place of the old one.
+TEST_F(files, are_on_the_disk_before_they_replace_others) {
+    (void)test::disk_calls();
+    write_file_atomically(folder_ / "a.txt", "one");
+    EXPECT_THAT(test::disk_calls(),
+                ::testing::ElementsAre("fsync a.txt", "rename to a.txt", "fsync a folder"));
 }
 
 TEST_F(files, a_failing_producer_leaves_the_old_file) {

@@ -5,6 +5,7 @@
 #include "data/part_file.hpp"
 #include "net/url.hpp"
 #include "tests/data/test_folder.hpp"
+#include "tests/support/disk_calls.hpp"
 #include "tests/support/http_server.hpp"
 
 #include <csignal>
@@ -54,8 +55,10 @@ class download : public ::testing::Test {
 
 TEST_F(download, brings_the_file_once) {
     http_server server([&](const auto& request, auto& connection) { file_.send(request, connection); });
+    (void)test::disk_calls();
     get(server.url("/file"));
     EXPECT_TRUE(downloaded() == file_.content);
+    EXPECT_THAT(test::disk_calls(), ::testing::Contains("fsync file.part"));
     get(server.url("/file"));
     EXPECT_EQ(server.requests().size(), 1U) << "what is whole needs no request";
     discard_part(part());

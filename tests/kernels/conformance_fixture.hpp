@@ -14,8 +14,8 @@
 
 namespace petnet::testing {
 
-// Batch and features: odd and even, few and many.
-inline const std::vector<shape> features{{2, 1}, {3, 7}, {6, 20}, {5, 64}, {2, 1024}};
+// Batch and features: odd and even, few and many, also more rows than a block of threads has.
+inline const std::vector<shape> features{{2, 1}, {3, 7}, {6, 20}, {5, 64}, {2, 1024}, {67, 33}};
 
 // An output like the tensor, where it is wanted.
 [[nodiscard]] inline tensor_view like(test_tensors& tensors, const tensor_view& view, bool wanted = true) {

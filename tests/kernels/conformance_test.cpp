@@ -14,10 +14,11 @@
 namespace petnet::testing {
 namespace {
 
-// Batch, channels, height, width: odd and even, one and many, whole and broken blocks of channels.
-const std::vector<shape> activations{{1, 1, 1, 2},  {2, 3, 1, 1},    {3, 3, 8, 7},
-                                     {2, 8, 9, 12}, {1, 16, 15, 15}, {2, 24, 5, 4},
-                                     {3, 40, 7, 7}, {1, 64, 14, 13}, {2, 64, 2, 3}};
+// Batch, channels, height, width: odd and even, one and many, whole and broken blocks of channels; broken
+// ones also with more rows than a block of threads has.
+const std::vector<shape> activations{{1, 1, 1, 2},    {2, 3, 1, 1},  {3, 3, 8, 7},  {2, 8, 9, 12},
+                                     {1, 16, 15, 15}, {2, 24, 5, 4}, {3, 40, 7, 7}, {1, 64, 14, 13},
+                                     {2, 64, 2, 3},   {2, 3, 23, 29}};
 
 tensor_view maybe_input(test_tensors& tensors, std::string_view name, const shape& dims, bool wanted) {
     return wanted ? tensors.input(name, dims) : tensor_view{};
@@ -357,7 +358,9 @@ TEST_P(conformance_test, pooling_of_ties) {
 }
 
 TEST_P(conformance_test, concat_pool) {
-    for (const shape& dims : activations)
+    std::vector<shape> planes = activations;
+    planes.push_back({2, 264, 3, 3}); // several groups of 32 packs
+    for (const shape& dims : planes)
         for (const bool remembers : {false, true}) {
             SCOPED_TRACE(dims.text());
             const shape flat{dims[0], 2 * dims[1]}, maxima{dims[0], dims[1]};

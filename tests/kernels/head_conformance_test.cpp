@@ -56,7 +56,7 @@ TEST_P(head_conformance_test, dropout) {
 TEST_P(head_conformance_test, softmax_cross_entropy) {
     enum class gradient : std::uint8_t { none, own, in_place };
     for (const shape& dims :
-         {shape{1, 1}, shape{7, 2}, shape{3, 31}, shape{5, 33}, shape{64, 37}, shape{2, 1000}})
+         {shape{1, 1}, shape{7, 2}, shape{3, 31}, shape{5, 33}, shape{64, 37}, shape{2, 1000}, shape{600, 3}})
         for (const gradient wanted : {gradient::none, gradient::own, gradient::in_place})
             for (const double deviation : {1.0, 80.0}) {
                 SCOPED_TRACE(dims.text() + " deviation " + std::to_string(deviation));
@@ -121,11 +121,11 @@ TEST_P(head_conformance_test, loss_scale_update) {
                                          {{65536, 0, last_good, 2}, infinity},
                                          {{1024, 0.5, 7, 3}, not_a_number},
                                          {{1024, 0.5, 7, 3}, -infinity}})
-        for (const std::int64_t where : {0, 4095, 5000}) {
+        for (const std::int64_t where : {0, 4095, 9000}) {
             SCOPED_TRACE(std::to_string(tried.bad) + " at " + std::to_string(where));
             expect([&](test_tensors& tensors) -> operation_params {
                 kernels::loss_scale_update op;
-                for (const std::int64_t count : {1, 7, 64, 5001})
+                for (const std::int64_t count : {1, 7, 64, 9001})
                     op.gradients.push_back(tensors.input("g", {count}));
                 std::vector<double> values = tensors.values(op.gradients.back());
                 values[static_cast<std::size_t>(where)] = tried.bad;
@@ -135,6 +135,19 @@ TEST_P(head_conformance_test, loss_scale_update) {
                 return op;
             });
         }
+}
+
+// More of them than a block has threads.
+TEST_P(head_conformance_test, loss_scale_update_of_many_gradients) {
+    for (const std::size_t where : {std::size_t{0}, std::size_t{299}})
+        expect([&](test_tensors& tensors) -> operation_params {
+            kernels::loss_scale_update op;
+            for (std::size_t i = 0; i < 300; ++i)
+                op.gradients.push_back(
+                    tensors.input({1}, std::vector<double>{i == where ? not_a_number : 1.0}));
+            op.state = tensors.input({loss_scale_columns}, std::vector<double>{1024, 0.5, 7, 3});
+            return op;
+        });
 }
 
 class adam_conformance_test : public conformance_test {
@@ -157,7 +170,7 @@ class adam_conformance_test : public conformance_test {
             for (std::size_t i = 0; i < squares.size(); ++i) squares[i] = static_cast<double>(i % 5) * 0.25;
             tensors.on().write(op.parameters.back().v, std::span<const double>(squares));
         };
-        for (const std::int64_t count : {1, 7, 64, 1000})
+        for (const std::int64_t count : {1, 7, 64, 1000, 20'001}) // the last one several blocks', or pieces
             add([&](std::string_view name,
                     double deviation) { return tensors.input(name, {count}, deviation); },
                 count % 2, count > 7);

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <gmock/gmock.h>
 #include <mutex>
 #include <numeric>
 #include <sys/socket.h>
@@ -260,7 +261,8 @@ TEST_F(played_peer, what_is_no_message_ends_it) {
     control_channel control(0, std::move(connections_), {});
     const std::array<std::uint32_t, 2> head{0, 0xFFFFFFFFU}; // 4 GB
     ASSERT_TRUE(send_all(peer_.get(), std::as_bytes(std::span(head)), std::chrono::steady_clock::now() + 1s));
-    EXPECT_THROW(static_cast<void>(control.receive(1)), environment_error);
+    EXPECT_THAT([&] { static_cast<void>(control.receive(1)); },
+                ::testing::ThrowsMessage<environment_error>(::testing::HasSubstr("sent what is no message")));
 }
 
 } // namespace
