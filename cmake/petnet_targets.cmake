@@ -31,9 +31,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND quiet -Wno-restrict -Wno-error=stringop-overflow -Wno-error=array-bounds -Wno-error=maybe-uninitialized)
 endif()
 target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${quiet}>")
-if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # It takes the sources of a unity build for headers.
-  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>")
+if(CMAKE_UNITY_BUILD)
+  # What one source of a union names for itself is in sight of the next: only a local name that hides a local one is a
+  # mistake. And gcc takes the sources for headers.
+  set(in_unions -Wno-shadow)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND in_unions -Wshadow=local -Wno-subobject-linkage)
+  endif()
+  target_compile_options(petnet_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${in_unions}>")
 endif()
 if(PETNET_SANITIZE)
   # -g1: the lines that a report names; all of -g would be a third of the time to compile.
