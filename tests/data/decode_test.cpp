@@ -220,5 +220,6 @@ TEST(decode, bounds_the_memory_of_a_png_that_unpacks_to_more_than_it_shows) {
     struct rusage use {};
     ::getrusage(RUSAGE_SELF, &use);
     EXPECT_LT(use.ru_maxrss,
-              petnet::testing::address_sanitizer ? 1'500 * 1024 : 600 * 1024); // KB; its quarantine holds 256 MB
+              petnet::testing::address_sanitizer ? 1'500 * 1024
+                                                 : 600 * 1024); // KB; its quarantine holds 256 MB
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real photographs, damaged: cut, with flipped bits, exchanged parts, foreign headers. 300 of them, and 10,000
-// in the long run.
+// Real photographs, damaged: cut, with flipped bits, exchanged parts, foreign headers. 300 of them, and
+// 10,000 in the long run.
 #include "base/random.hpp"
 #include "data/loader.hpp"
 #include "data/split.hpp"

@@ -119,7 +119,9 @@ TEST_F(checkpoint_test, what_petnet_does_not_write_is_refused) {
 }
 
 TEST(checkpoint_position, is_one_that_the_run_passes_by) {
-    const auto require = [](const training_position& at) { require_position(at, three_epochs, steps, "FILE"); };
+    const auto require = [](const training_position& at) {
+        require_position(at, three_epochs, steps, "FILE");
+    };
     const training_position good = within().position;
     const training_position beginning, end{.phase = 2, .step = 4 * steps};
     const training_position before_validation{
