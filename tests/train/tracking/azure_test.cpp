@@ -49,11 +49,12 @@ TEST_F(azure, a_job_tells_its_run_and_does_not_end_it) {
 TEST_F(azure, a_token_is_renewed_before_it_ends) {
     fake_mlflow server({}, folder_.path());
     server.add_run("RID");
-    mlflow_sink sink(job_settings(server, token_for(60)), memory(), patience());
+    const std::string old = token_for(60); // from now on
+    mlflow_sink sink(job_settings(server, old), memory(), patience());
     EXPECT_EQ(train(sink), std::vector<std::string>());
     expect_all(server.only_run());
     EXPECT_EQ(renewals(server), 1U);
-    EXPECT_EQ(server.requests().front().header("authorization"), "Bearer " + token_for(60))
+    EXPECT_EQ(server.requests().front().header("authorization"), "Bearer " + old)
         << "the old one asks for the new one";
 }
 
