@@ -24,17 +24,17 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of ./dev that judges mutants; `build` is its build folder where it runs tests by ctest."""
+    """A command of ./dev that judges mutants, by tests that ctest runs or by itself."""
 
     command: list[str]
-    build: str | None = None
+    has_tests: bool
 
 
 STAGES = {
-    "test": Stage(["test"], "build/release"),
-    "sanitizers": Stage(["asan"], "build/debug"),
-    "headers": Stage(["headers"]),
-    "fuzz": Stage(["fuzz", "30"]),
+    "test": Stage(["test"], True),
+    "sanitizers": Stage(["asan"], True),
+    "headers": Stage(["headers"], False),
+    "fuzz": Stage(["fuzz", "30"], False),
 }
 
 
@@ -80,7 +80,7 @@ def mutant_of(entry: dict, table: Path) -> Mutant:
         raise TableError(f"{name}: changes nothing")
     if mutant.occurrence is not None and mutant.occurrence < 1:
         raise TableError(f"{name}: occurrences are counted from 1 on")
-    if (STAGES[mutant.stage].build is None) == bool(mutant.tests):
+    if STAGES[mutant.stage].has_tests != bool(mutant.tests):
         raise TableError(f"{name}: tests are named where its stage runs tests, and only there")
     try:
         re.compile(mutant.tests)
@@ -163,6 +163,8 @@ class Judge:
         self.environment.setdefault("OMP_WAIT_POLICY", "passive")  # as ./dev runs tests
         # So that a test of this script, which needs the sources unchanged, knows that they are not.
         self.environment["PETNET_MUTANTS"] = "tried"
+        self.build = ""  # the folder
+        self.targets: set[str] = set()  # files below it
         self.tests: list[Listed] = []
         self.failing: list[str] = []  # without a mutant
         self.skipped: list[str] = []
@@ -180,8 +182,7 @@ class Judge:
         return self.call("./dev", *self.stage.command, *arguments)
 
     def ctest(self, regex: str, *arguments: str) -> bool:
-        build = str(self.stage.build)
-        options = ["--test-dir", build, "-j", str(self.jobs), "--no-tests=error", "-R", regex]
+        options = ["--test-dir", self.build, "-j", str(self.jobs), "--no-tests=error", "-R", regex]
         return self.call("ctest", *options, *arguments)
 
     def outcomes(self, *skipped: str) -> list[str]:
@@ -193,24 +194,25 @@ class Judge:
     def failures(self) -> str:
         names = self.outcomes()
         if not names:
-            return "the build" if self.stage.build else "./dev " + " ".join(self.stage.command)
+            return "the build" if self.stage.has_tests else "./dev " + " ".join(self.stage.command)
         return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
     def prepare(self, mutants: list[Mutant]) -> None:
         """Builds everything without a mutant; the tests that are named for mutants must pass then."""
-        if self.stage.build is None:
+        if not self.stage.has_tests:
             if not self.dev():
                 raise TableError(f"fails without a mutant: ./dev {' '.join(self.stage.command)}\n{self.output[-2000:]}")
             return
         if not self.dev("-N"):
             raise TableError(f"the build fails without a mutant:\n{self.output[-4000:]}")
-        self.call("ninja", "-C", self.stage.build, "-t", "targets", "all")
-        targets = {line.rpartition(":")[0] for line in self.output.splitlines()}
-        self.call("ctest", "--test-dir", self.stage.build, "--show-only=json-v1")
-        prefix = str(self.tree / self.stage.build) + "/"
+        self.build = re.findall(r"^Test project (.+)$", self.output, re.MULTILINE)[-1]
+        self.call("ninja", "-C", self.build, "-t", "targets", "all")
+        self.targets = {line.rpartition(":")[0] for line in self.output.splitlines()}
+        self.call("ctest", "--test-dir", self.build, "--show-only=json-v1")
+        prefix = self.build + "/"
         for test in json.loads(self.output[self.output.index("{") :])["tests"]:
             words = {word.removeprefix(prefix) for word in test.get("command", []) if word.startswith(prefix)}
-            self.tests.append(Listed(test["name"], frozenset(words & targets)))
+            self.tests.append(Listed(test["name"], frozenset(words & self.targets)))
         self.ctest("|".join(sorted({f"({mutant.tests})" for mutant in mutants})))
         self.failing, self.skipped = self.outcomes(), self.outcomes("Skipped", "Disabled")
 
@@ -219,7 +221,7 @@ class Judge:
 
     def useless(self, mutant: Mutant) -> str:
         """Why the mutant's tests cannot judge it; empty where they can."""
-        if self.stage.build is None:
+        if not self.stage.has_tests:
             return ""
         names = [test.name.split()[0] for test in self.matching(mutant.tests)]
         failing = [name for name in names if name in self.failing]
@@ -231,19 +233,36 @@ class Judge:
 
     def verdict(self, mutant: Mutant, named_only: bool) -> str:
         """The test that finds the mutant, which is applied already; empty where none does."""
-        if self.stage.build is None:
+        if not self.stage.has_tests:
             return "" if self.dev() else self.failures()
         tests = self.matching(mutant.tests)
         programs = sorted(set().union(*(test.programs for test in tests)))
         if not all(test.programs for test in tests):
             programs = ["all"]
-        if not self.call("ninja", "-C", self.stage.build, "-j", str(self.jobs), *programs):
+        if not self.call("ninja", "-C", self.build, "-j", str(self.jobs), *programs):
             return "the build"
         if not self.ctest(mutant.tests, "--stop-on-failure"):
             return self.failures()
         if named_only or self.dev("--stop-on-failure"):
             return ""
         return self.failures() + ", which is not among its tests"
+
+    def with_mutant(self, mutant: Mutant, named_only: bool) -> str:
+        """Applies the mutant, judges it and puts everything back: what was not built meanwhile stays up to date."""
+        path = self.tree / mutant.file
+        original, times = path.read_text(), path.stat()
+        try:
+            path.write_text(mutant.applied_to(original))
+            return self.verdict(mutant, named_only)
+        finally:
+            applied = path.stat().st_mtime_ns
+            path.write_text(original)
+            if self.build:
+                built = [Path(self.build) / target for target in self.targets]
+                for file in built:
+                    if file.is_file() and file.stat().st_mtime_ns >= applied:
+                        file.unlink()
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def try_mutants(root: Path, mutants: list[Mutant], jobs: int, named_only: bool) -> bool:
@@ -257,7 +276,7 @@ def try_mutants(root: Path, mutants: list[Mutant], jobs: int, named_only: bool) 
     width = max(len(mutant.name) for mutant in mutants)
     caught = 0
     for stage_name, stage in STAGES.items():
-        # Mutants of one file follow each other: each restores what the one before has changed.
+        # Mutants of one file follow each other: what is built of it is built anew for the next one anyway.
         of_stage = sorted((m for m in mutants if m.stage == stage_name), key=lambda m: m.file)
         if not of_stage:
             continue
@@ -267,15 +286,9 @@ def try_mutants(root: Path, mutants: list[Mutant], jobs: int, named_only: bool) 
         print(f"{stage_name}: built and tested without a mutant in {time.monotonic() - started:.0f} s", flush=True)
         for mutant in of_stage:
             started = time.monotonic()
-            path = tree / mutant.file
-            original = path.read_text()
             found, useless = "", judge.useless(mutant)
             if not useless:
-                try:
-                    path.write_text(mutant.applied_to(original))
-                    found = judge.verdict(mutant, named_only)
-                finally:
-                    path.write_text(original)
+                found = judge.with_mutant(mutant, named_only)
                 (work / f"{mutant.name}.log").write_text(judge.output)
             seconds = f"({time.monotonic() - started:.0f} s)"
             if found:
@@ -316,6 +329,9 @@ def main() -> int:
     except TableError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("mutants: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ class Mutants(unittest.TestCase):
         self.root = Path(self.folder.name).resolve()
         subprocess.run(["git", "init", "--quiet", self.root], check=True)
         (self.root / "tests/mutants").mkdir(parents=True)
-        for name, content in [("CMakeLists.txt", CMAKE), ("dev", DEV), ("source.txt", SOURCE), (".gitignore", "/build/\n")]:
+        files = {"CMakeLists.txt": CMAKE, "dev": DEV, "source.txt": SOURCE, ".gitignore": "/build/\n"}
+        for name, content in files.items():
             (self.root / name).write_text(content)
         (self.root / "dev").chmod(0o755)
 
