@@ -102,8 +102,12 @@ TEST(decode, refuses_a_file_cut_short_anywhere_as_pillow_does) {
         }
     }
     const bytes_type png = odd("rgba.png");
-    for (std::size_t length : {8UL, 30UL, 60UL, png.size() / 2})
-        EXPECT_THROW((void)decode(std::span(png).first(length), "rgba.png"), decode_error) << length;
+    for (std::size_t length : {8UL, 24UL, 25UL, 30UL, 60UL, png.size() / 2}) {
+        const bytes_type cut(png.begin(), png.begin() + static_cast<std::ptrdiff_t>(length));
+        EXPECT_THROW((void)decode(cut, "rgba.png"), decode_error) << length;
+    }
+    // A segment that is passed over, of more bytes than there are.
+    EXPECT_THAT(refusal(bytes_of("\xff\xd8\xff\xe5\xff\xff and a few more bytes")), HasSubstr("ends early"));
 }
 
 // Found by review: of 16 bytes, the last three announce an extension of which nothing is there. Its fourth

@@ -85,7 +85,9 @@ TEST(form, damaged_or_too_much) {
     const std::string whole = "--B" + part + "--";
     for (std::size_t cut = 0; cut < whole.size() - 1; ++cut)
         EXPECT_EQ(status_of(type, whole.substr(0, cut)), 400) << cut;
-    EXPECT_EQ(status_of(type, "--B\r\n" + std::string(20000, 'h') + "\r\n\r\nx\r\n--B--"), 400);
+    const std::string photo = "--B\r\nContent-Type: image/png\r\n";
+    EXPECT_EQ(status_of(type, photo + std::string(20000, 'h') + "\r\n\r\nx\r\n--B--"), 400);
+    EXPECT_EQ(status_of(type, photo + "--B--"), 400) << "no end of its head";
     EXPECT_EQ(status_of(type, "--B--"), 400) << "no photograph";
     EXPECT_EQ(status_of("multipart/form-data", whole), 400);
     EXPECT_EQ(status_of("multipart/form-data; boundary=\"\"", whole), 400);

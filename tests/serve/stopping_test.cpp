@@ -51,6 +51,9 @@ TEST(serve, slow_senders_are_sent_away) {
         EXPECT_TRUE(client->closed_within(10s));
     }
     EXPECT_TRUE(silent.closed_within(10s));
+    raw_client endless(server.port());
+    EXPECT_TRUE(endless.send("GET / HTTP/1.1\r\nA: " + std::string(40'000, 'h')));
+    EXPECT_EQ(endless.read().value_or(http_response{}).status, 431) << "not waited for";
     EXPECT_EQ(server.metric("petnet_queue_photographs"), 0);
 }
 

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <numeric>
 
 namespace petnet::testing {
@@ -157,6 +158,23 @@ TEST_F(cuda_backend_test, weights_carry_a_rounded_copy) {
             std::any_of(bytes.begin() + static_cast<std::ptrdiff_t>(cuda::rounded_copy_offset(w.desc)),
                         bytes.end(), [](std::byte b) { return b != std::byte{0}; });
         EXPECT_TRUE(copied);
+    }
+}
+
+// All that is computed from them relies on it.
+TEST_F(cuda_backend_test, padding_channels_stay_zero) {
+    const shape dims{1, 3, 6, 4}, half{1, 3, 3, 2};
+    test_tensors tensors(*backend_, dtype::f32, dtype::f32);
+    const tensor_view x = tensors.input("x", dims), y = tensors.output(dims), pooled = tensors.output(half),
+                      saved = tensors.input("saved", {4, 3}, 1, 3), vector = tensors.input("of", {3}, 0.1, 1);
+    tensors.run(max_pool_forward{.x = x, .saved = saved, .y = pooled, .argmax = {}});
+    tensors.run(batch_norm_inference{x, vector, vector, vector, vector, {}, y, {}, true});
+    for (const tensor_view& view : {pooled, y}) {
+        const std::vector<std::byte> bytes = tensors.bytes(view);
+        std::vector<float> stored(bytes.size() / sizeof(float));
+        std::memcpy(stored.data(), bytes.data(), bytes.size());
+        ASSERT_EQ(stored.size() % 4, 0U);
+        for (std::size_t i = 3; i < stored.size(); i += 4) EXPECT_EQ(stored[i], 0) << i;
     }
 }
 

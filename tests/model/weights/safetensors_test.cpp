@@ -115,6 +115,13 @@ INSTANTIATE_TEST_SUITE_P(
                   "'a' is there twice"},
         malformed{"reversed_offsets", safetensors(one_tensor("\"F32\"", "[1]", "[4,0]"), four),
                   "needs 4 bytes"},
+        malformed{"more_bytes_than_needed", safetensors(one_tensor("\"F32\"", "[1]", "[0,8]"), four + four),
+                  "needs 4 bytes"},
+        malformed{"overlap",
+                  safetensors(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                              R"("b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})",
+                              "123456"),
+                  "starts at byte 2"},
         malformed{"hole_before", safetensors(one_tensor("\"F32\"", "[1]", "[4,8]"), four + four),
                   "starts at byte 4"},
         malformed{"data_left_over", safetensors(one_tensor("\"F32\"", "[1]", "[0,4]"), four + "x"),
