@@ -10,21 +10,21 @@
 namespace petnet::bench {
 namespace {
 
-using name_list = std::vector<std::string>;
+using names = std::vector<std::string>;
 
 struct round_result {
-    name_list base_cases, head_cases; // in the programs' order
+    names base_cases, head_cases; // in the programs' order
     std::map<std::string, case_runs> runs;
     double timer_seconds = 0;
 };
 
-name_list names_of(const run_result& run) {
-    name_list found;
+names names_of(const run_result& run) {
+    names found;
     for (const run_result::measured& each : run.cases) found.push_back(each.name);
     return found;
 }
 
-round_result run_round(const gate_setup& setup, int round, const name_list& only, const program_runner& run) {
+round_result run_round(const gate_setup& setup, int round, const names& only, const program_runner& run) {
     struct turn {
         side of;
         std::vector<double> case_runs::*into;
@@ -42,7 +42,7 @@ round_result run_round(const gate_setup& setup, int round, const name_list& only
         for (const std::size_t next : random_permutation(turns.size(), key)) {
             const turn& now = turns[next];
             const run_result measured = run(now.of, only);
-            name_list& known = now.of == side::base ? result.base_cases : result.head_cases;
+            names& known = now.of == side::base ? result.base_cases : result.head_cases;
             const char* whose = now.of == side::base ? "the base" : "the head";
             if (measured.cases.empty()) throw broken_program(std::string(whose) + " measured nothing");
             if (known.empty()) known = names_of(measured);
@@ -60,8 +60,8 @@ round_result run_round(const gate_setup& setup, int round, const name_list& only
     return result;
 }
 
-name_list missing_in(const name_list& there, const name_list& from) {
-    name_list missing;
+names missing_in(const names& there, const names& from) {
+    names missing;
     std::ranges::copy_if(from, std::back_inserter(missing), [&](const std::string& name) {
         return std::ranges::find(there, name) == there.end();
     });
@@ -83,7 +83,7 @@ gate_result run_gate(const gate_setup& setup, const program_runner& run) {
     limits allowed = setup.allowed;
     allowed.timer_seconds = std::max(allowed.timer_seconds, first.timer_seconds);
 
-    name_list suspects;
+    names suspects;
     for (const std::string& name : first.base_cases) {
         const case_runs& runs = first.runs.at(name);
         if (runs.head.empty()) continue; // vanished

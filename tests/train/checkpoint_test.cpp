@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 // A frozen epoch and three unfrozen ones, of seven steps each.
 constexpr std::int64_t steps = 7;
-const std::vector<training_phase> three_epochs = fine_tune_phases(3, 2e-3, 1);
+const std::vector<training_phase> phases = fine_tune_phases(3, 2e-3, 1);
 
 class checkpoint_test : public ::testing::Test {
   protected:
@@ -119,9 +119,7 @@ TEST_F(checkpoint_test, what_petnet_does_not_write_is_refused) {
 }
 
 TEST(checkpoint_position, is_one_that_the_run_passes_by) {
-    const auto require = [](const training_position& at) {
-        require_position(at, three_epochs, steps, "FILE");
-    };
+    const auto require = [](const training_position& at) { require_position(at, phases, steps, "FILE"); };
     const training_position good = within().position;
     const training_position beginning, end{.phase = 2, .step = 4 * steps};
     const training_position before_validation{

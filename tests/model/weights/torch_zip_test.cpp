@@ -12,15 +12,15 @@ using ::testing::HasSubstr;
 namespace {
 
 const std::string weights = dictionary({{"a", tensor(storage(2), 0, integers({2}), integers({1}))}});
-const std::string two_floats = floats({1, 2});
+const std::string two = floats({1, 2});
 
 TEST(torch_zip, plain_and_zip64) {
-    EXPECT_EQ(read(torch_zip(weights, two_floats)).find("a")->to_float32(), (std::vector<float>{1, 2}));
-    EXPECT_EQ(read(torch_zip(weights, two_floats, true)).find("a")->to_float32(), (std::vector<float>{1, 2}));
+    EXPECT_EQ(read(torch_zip(weights, two)).find("a")->to_float32(), (std::vector<float>{1, 2}));
+    EXPECT_EQ(read(torch_zip(weights, two, true)).find("a")->to_float32(), (std::vector<float>{1, 2}));
 }
 
 TEST(torch_zip, comments_are_skipped) {
-    std::string file = torch_zip(weights, two_floats);
+    std::string file = torch_zip(weights, two);
     file.resize(file.size() - 2);
     EXPECT_EQ(read(file + le<std::uint16_t>(5) + "hello").tensors.size(), 1u);
 }
@@ -44,7 +44,7 @@ std::string patched(std::string file, std::string_view after, std::size_t distan
 }
 
 TEST(torch_zip, damaged_directories_are_refused) {
-    const std::string file = torch_zip(weights, two_floats), large = torch_zip(weights, two_floats, true);
+    const std::string file = torch_zip(weights, two), large = torch_zip(weights, two, true);
     const auto huge = le<std::uint32_t>(0xfffffff0);
     const auto huge64 = le<std::uint64_t>(~0ULL - 8);
     const std::string_view end = "PK\x05\x06", entry = "PK\x01\x02", local = "PK\x03\x04",
