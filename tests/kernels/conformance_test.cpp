@@ -4,6 +4,7 @@
 #include "base/random.hpp"
 #include "kernels/problems.hpp"
 #include "tests/kernels/conformance_fixture.hpp"
+#include "tests/support/address_sanitizer.hpp"
 #include "tests/support/fill.hpp"
 
 #include <fmt/format.h>
@@ -136,6 +137,10 @@ std::vector<convolution_shape> convolutions() {
         // Winograd's on a CPU: several blocks of tiles a thread; few tiles, other channels out than in.
         {120, 64, 1, 5, 64, 3, 1, 1},
         {8, 128, 5, 8, 64, 3, 1, 1}};
+    if (address_sanitizer) { // the network's own, with as many channels but few pixels
+        shapes.push_back({1, 512, 2, 3, 512, 3, 1, 1});
+        return shapes;
+    }
     for (const convolution_problem& problem : resnet34_convolutions)
         if (problem.name == "conv1" || problem.name.starts_with("layer2.0") || problem.name == "layer4")
             shapes.push_back(problem.shape);
@@ -193,7 +198,7 @@ TEST_P(conformance_test, convolution_through_a_batch_norm) {
 std::vector<shape> normalised() {
     std::vector<shape> dims = activations;
     dims.insert(dims.end(), features.begin(), features.end());
-    dims.push_back(resnet34_batch_norms.back().dims(2));
+    if (!address_sanitizer) dims.push_back(resnet34_batch_norms.back().dims(2));
     return dims;
 }
 
