@@ -188,6 +188,13 @@ class argument_sources {
     std::vector<std::pair<std::string, std::string>> sources_;
 };
 
+// Of an option given twice the last one counts, as in most tools; CLI11 would refuse the second.
+void let_last_count(CLI::App& command) {
+    for (CLI::Option* option : command.get_options([](const CLI::Option* o) { return !o->get_positional(); }))
+        if (option->get_items_expected_max() == 1)
+            option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
 } // namespace
 
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
@@ -212,6 +219,7 @@ void parse(CLI::App& program, int argc, const char* const* argv) {
     if (&command == &program) {
         refuse_option_before_command(program, arguments.front());
     } else {
+        let_last_count(command);
         sources.emplace(command, std::move(arguments));
         sources->add_file();
         sources->add_environment();

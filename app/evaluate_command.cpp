@@ -38,27 +38,6 @@ struct evaluate_arguments {
     bool json = false;
 };
 
-// The model's class of each photograph; input_error where it knows none of that name.
-std::vector<std::int32_t> labels_in(const std::vector<std::string>& classes, const data::photo_labels& found,
-                                    const std::string& rule) {
-    std::vector<std::int32_t> of_class;
-    for (const std::string& name : found.class_names) {
-        const auto place = std::ranges::find(classes, name);
-        if (place == classes.end())
-            throw input_error(fmt::format(
-                "the model does not know the class \"{}\", which --labels {} gives; it "
-                "knows {}{}",
-                name, rule,
-                fmt::join(classes.begin(), classes.begin() + std::min<std::ptrdiff_t>(8, std::ssize(classes)),
-                          ", "),
-                classes.size() > 8 ? ", ..." : ""));
-        of_class.push_back(static_cast<std::int32_t>(place - classes.begin()));
-    }
-    std::vector<std::int32_t> labels;
-    for (const std::int32_t each : found.of_photo) labels.push_back(of_class[static_cast<std::size_t>(each)]);
-    return labels;
-}
-
 json json_of(const report::evaluation& e, double images_per_second) {
     json of_class = json::array(), bins = json::array(), confusion = json::array();
     for (std::size_t c = 0; c < e.classes.size(); ++c) {
@@ -160,17 +139,24 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
                                  tell("{}\n", line);
                              },
                          .stop_requested = stop_requested});
-    data::image_folder folder = data::open_image_folder(data);
+    data::dataset_folder set = data::open_dataset_folder(data);
+    for (const std::string& line : set.warnings()) tell("Warning: {}\n", line);
+    data::image_folder& folder = set.photographs;
     std::vector<std::size_t> order(folder.photos.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    if (!arguments.valid_list.empty()) order = data::split_by_list(folder, arguments.valid_list).valid;
+    if (!arguments.valid_list.empty()) {
+        order = data::split_by_list(folder, arguments.valid_list).valid;
+    } else if (set.split) {
+        order = data::split_by_folders(folder, *set.split).valid;
+        tell("Only {}/ is evaluated: {}/ is what models train on\n", set.split->valid, set.split->train);
+    }
 
     const std::unique_ptr<infer::classifier> model =
         load_classifier(arguments.options, order.size(), arguments.options.tta);
     const std::vector<std::string>& classes = model->description().classes;
     const std::string rule = arguments.labels.empty() ? model->description().labels : arguments.labels;
     const std::vector<std::int32_t> labels =
-        labels_in(classes, data::label_photos(folder, data::label_rule::parse(rule)), rule);
+        data::label_photos(folder, data::label_rule::parse(rule), classes).of_photo;
     data::photo_store photos = infer::photos_for(*model, std::move(folder), arguments.options.tta);
     tell("{} photographs of {}, labelled by {}, on {}, {}\n", order.size(), data.string(), rule,
          model->device(), model->precision());

@@ -33,16 +33,24 @@ void add_input_options(CLI::App& command, train::train_options& o) {
     const auto add = [&](const char* group, const char* name, auto& value, const char* help) {
         return add_option(command, group, name, value, help);
     };
+    // Without a default to show.
+    const auto add_absent = [&](const char* name, std::optional<double>& value, const char* help) {
+        return with_environment(command.add_option(name, value, help))->group("Data");
+    };
     add("Data", "--data", o.data,
         "folder of photographs; pets: the Oxford-IIIT Pet data set, fetched where no folder has that name; "
         "absent: the embedded sample (296 pets)")
         ->option_text("DIR|pets");
     add("Data", "--labels", o.labels,
         "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
-        "regex=RE (its "
-        "first group)")
+        "regex=RE (its first group); absent: folder where they lie in folders of classes, else cat-dog")
         ->type_name(label_rules);
-    add("Data", "--valid-pct", o.valid_pct, "part of the photographs to validate on");
+    add("Data", "--split", o.split,
+        "which photographs validate: folders (train/ and valid/, val/ or validation/), random; auto: by "
+        "folders where they are there")
+        ->type_name("auto|random|folders");
+    add_absent("--valid-pct", o.valid_pct,
+               "part of the photographs that a random split validates on; absent: 0.2");
     add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
         ->option_text("FILE")
         ->excludes("--valid-pct");
@@ -51,8 +59,9 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         "basic: random square crops of --size; augmented: crops of twice that (460 for 224), flipped, "
         "warped, turned, zoomed and lit at random")
         ->type_name("basic|augmented");
-    add("Data", "--max-bad-images", o.max_bad_images,
-        "part of the photographs that may be broken before the run stops");
+    add_absent("--max-bad-images", o.max_bad_images,
+               "part of the photographs that may be broken before the run stops; absent: 0.01, and no class "
+               "may be lost");
 
     command.add_flag("--exif", o.exif, "turn photographs as their EXIF orientation says; else it is ignored")
         ->group("Data")

@@ -4,14 +4,13 @@
 #include "app/contact_sheet.hpp"
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "data/dataset_folder.hpp"
 #include "data/encode_jpeg.hpp"
-#include "data/image_folder.hpp"
 #include "data/labels.hpp"
 #include "data/survey.hpp"
 
 #include <algorithm>
 #include <fmt/core.h>
-#include <set>
 #include <vector>
 
 namespace petnet::app {
@@ -19,21 +18,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The rule that a folder's owner most likely means: subfolders are there for a reason, cats and dogs are the
-// default of train.
-std::string likely_labels(const data::image_folder& folder) {
-    std::set<std::string> subfolders;
-    for (const data::photo_entry& photo : folder.photos)
-        subfolders.insert(fs::path(photo.name).parent_path().filename());
-    if (subfolders.size() > 1) return "folder";
-    for (const char* rule : {"cat-dog", "breed"}) {
+// The rule that a folder's owner most likely means: train's, or breed where names fit it and not that.
+std::string likely_labels(const data::dataset_folder& set) {
+    std::string rule = data::default_rule(set);
+    for (const char* each : {rule.c_str(), "breed"}) {
         try {
-            static_cast<void>(data::label_photos(folder, data::label_rule::parse(rule)));
-            return rule;
+            static_cast<void>(data::label_photos(set.photographs, data::label_rule::parse(each)));
+            return each;
         } catch (const input_error&) { // the next one may fit
         }
     }
-    return "cat-dog";
+    return rule;
 }
 
 void print_sizes(const char* what, std::vector<std::size_t> sizes) {
@@ -47,16 +42,20 @@ void print_sizes(const char* what, std::vector<std::size_t> sizes) {
 } // namespace
 
 void inspect_folder(const fs::path& path, std::string labels, const fs::path& sheet) {
-    const data::image_folder folder = data::open_image_folder(path);
+    const data::dataset_folder set = data::open_dataset_folder(path);
+    const data::image_folder& folder = set.photographs;
     std::uint64_t bytes = 0;
     for (const data::photo_entry& photo : folder.photos) bytes += photo.bytes;
     fmt::print("{}: {} photographs, {:.1f} MB\n", folder.root.string(), folder.photos.size(),
                static_cast<double>(bytes) / 1e6);
     if (labels.empty()) {
-        labels = likely_labels(folder);
-        if (labels != "cat-dog")
-            fmt::print("labelled as it seems to be meant; train needs --labels {} for it\n", labels);
+        labels = likely_labels(set);
+        if (labels == "breed")
+            fmt::print("labelled as it seems to be meant; train needs --labels breed for it\n");
     }
+    for (const std::string& line : set.warnings()) fmt::print("{}\n", line);
+    if (set.split) fmt::print("split by the folders {}/ and {}/\n", set.split->train, set.split->valid);
+    if (folder.hidden > 0) fmt::print("{} hidden files and folders are left alone\n", folder.hidden);
     const data::photo_labels found = data::label_photos(folder, data::label_rule::parse(labels));
     const data::photo_survey survey = data::survey_photos(folder);
     print_sizes("width", survey.widths);

@@ -28,7 +28,8 @@ void progress::on_fetch_note(std::string_view line) {
 }
 
 void tell_inputs(const train::run_summary& s) {
-    tell("Data      {}: {} to train, {} to validate\n", s.data, s.train, s.valid);
+    tell("Data      {}: {} to train, {} to validate, split {}\n", s.data, s.train, s.valid, s.split);
+    if (s.hidden > 0) tell("Hidden    {} files and folders, which are left alone\n", s.hidden);
     tell("Classes   {}: {}\n", s.classes.size(), joined(s.classes));
     tell("Weights   {}\n", s.weights);
     tell("Device    {}, {}\n", s.device, s.precision);

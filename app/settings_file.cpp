@@ -112,9 +112,8 @@ class line_reader {
 
 std::vector<setting> read_settings(const std::filesystem::path& file) {
     constexpr std::size_t longest = 1024 * 1024;
-    const std::vector<std::byte> bytes = read_file(file, longest);
-    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+    const std::string content = read_text(file, longest);
+    std::string_view text = content;
     const auto control = [](char c) {
         return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\r' && c != '\n';
     };

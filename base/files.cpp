@@ -110,6 +110,14 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
     return bytes;
 }
 
+std::string read_text(const std::filesystem::path& path, std::size_t limit) {
+    const std::vector<std::byte> bytes = read_file(path, limit);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+        throw input_error("cannot read " + path.string() + ": it is UTF-16 text; save it as UTF-8");
+    return std::string(text.substr(text.starts_with("\xef\xbb\xbf") ? 3 : 0));
+}
+
 void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const byte_sink&)>& produce) {
     std::error_code error;

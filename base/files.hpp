@@ -32,6 +32,9 @@ class mapped_file {
 // The whole file; refuses (input_error) anything larger than `limit` bytes before reading it.
 [[nodiscard]] std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t limit);
 
+// The same as text in UTF-8, without a byte order mark; input_error also where a mark says that it is UTF-16.
+[[nodiscard]] std::string read_text(const std::filesystem::path& path, std::size_t limit);
+
 // Writes to a temporary name in the same folder, flushes to the disk, renames: readers see the old file or
 // the whole new one, never a part. A link stays, and leads to the new file; into what is no file (a device, a
 // pipe) the bytes are written as they come. `produce` is called once with a sink it may call any number of

@@ -8,37 +8,58 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <set>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace petnet::data {
 namespace {
 
 namespace fs = std::filesystem;
 
+// Of a file or folder, whatever the path to it.
+using identity = std::pair<dev_t, ino_t>;
+
 // What the first look at a file found.
 struct candidate {
     photo_entry entry;
+    bool is_link = false;
     image_format format = image_format::none;
     std::string unreadable; // why, where it cannot be read
+    identity file{};
 };
 
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+std::string lower_case(std::string_view text) {
+    std::string lowered(text);
+    std::ranges::transform(lowered, lowered.begin(), lower);
+    return lowered;
+}
+
+// By the custom of Unix, and what macOS, Windows, and the storage of Synology and QNAP leave in folders.
+bool is_hidden(std::string_view name) {
+    constexpr std::array<std::string_view, 11> left_by_systems{
+        "__macosx",   "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
+        "lost+found", "@eadir",    "#recycle",    "@recycle",    "#snapshot"};
+    return name.front() == '.' ||
+           std::ranges::find(left_by_systems, lower_case(name)) != left_by_systems.end();
+}
+
+// Formats that petnet does not read are among them: such a file is lost to the training, which must be said.
 bool named_like_a_photograph(std::string_view name) {
-    const std::size_t slash = name.find_last_of('/');
-    const std::string_view file = slash == std::string_view::npos ? name : name.substr(slash + 1);
+    const std::string_view file = name.substr(name.find_last_of('/') + 1);
     const std::size_t dot = file.find_last_of('.');
-    // A leading dot marks a hidden file, such as the resource forks that macOS leaves beside photographs.
-    if (dot == std::string_view::npos || file.front() == '.') return false;
-    std::string extension(file.substr(dot + 1));
-    std::transform(extension.begin(), extension.end(), extension.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    constexpr std::array<std::string_view, 5> known{"jpg", "jpeg", "png", "gif", "bmp"};
-    return std::find(known.begin(), known.end(), extension) != known.end();
+    if (dot == std::string_view::npos) return false;
+    constexpr std::array<std::string_view, 20> known{"jpg", "jpeg", "jfif", "png",  "gif",  "bmp", "webp",
+                                                     "tif", "tiff", "heic", "heif", "avif", "jxl", "jp2",
+                                                     "ppm", "pgm",  "dng",  "cr2",  "nef",  "arw"};
+    return std::ranges::find(known, lower_case(file.substr(dot + 1))) != known.end();
 }
 
 [[noreturn]] void cannot_read(const fs::path& path, const std::error_code& code) {
@@ -46,23 +67,66 @@ bool named_like_a_photograph(std::string_view name) {
 }
 
 // Folders are walked by hand: recursive_directory_iterator would build a whole path for each file.
-void list_files(const fs::path& folder, const std::string& prefix, std::vector<candidate>& found) {
-    std::error_code code;
-    fs::directory_iterator entries(folder, code);
-    if (code) cannot_read(folder, code);
-    for (const fs::directory_iterator end; entries != end; entries.increment(code)) {
-        const std::string name = prefix + entries->path().filename().string();
-        std::error_code of_entry;
-        const bool link = entries->is_symlink(of_entry);
-        if (entries->is_directory(of_entry)) {
-            if (!link) list_files(entries->path(), name + '/', found);
-        } else if (entries->is_regular_file(of_entry) || (link && !entries->exists(of_entry))) {
-            found.push_back({{name, 0}, image_format::none, {}}); // or a link to what cannot be reached
+class folder_walk {
+  public:
+    explicit folder_walk(fs::path root) : root_(std::move(root)) {
+        enter("");
+        // Links wait: a folder that lies under the root keeps its own name.
+        while (!links_.empty()) {
+            std::vector<std::string> names = std::exchange(links_, {});
+            std::ranges::sort(names);
+            for (const std::string& name : names) enter(name);
         }
-        if (code) break;
     }
-    if (code) cannot_read(folder, code);
-}
+    std::vector<candidate> files;
+    std::size_t hidden = 0, repeated = 0;
+
+  private:
+    // Lists the folder `name` below the root ("" is the root itself), unless it is listed already.
+    void enter(const std::string& name) {
+        const fs::path folder = root_ / name;
+        struct stat status {};
+        if (::stat(folder.c_str(), &status) != 0)
+            cannot_read(folder, std::error_code(errno, std::generic_category()));
+        if (seen_.emplace(status.st_dev, status.st_ino).second)
+            list(folder, name.empty() ? name : name + '/');
+        else
+            ++repeated;
+    }
+
+    void list(const fs::path& folder, const std::string& prefix) {
+        std::error_code code;
+        fs::directory_iterator entries(folder, code);
+        if (code) cannot_read(folder, code);
+        for (const fs::directory_iterator end; entries != end; entries.increment(code)) {
+            add(*entries, prefix);
+            if (code) break;
+        }
+        if (code) cannot_read(folder, code);
+    }
+
+    void add(const fs::directory_entry& entry, const std::string& prefix) {
+        const std::string file = entry.path().filename().string(), name = prefix + file;
+        if (is_hidden(file)) {
+            ++hidden;
+            return;
+        }
+        std::error_code code;
+        const bool link = entry.is_symlink(code);
+        if (entry.is_directory(code)) {
+            if (link)
+                links_.push_back(name);
+            else
+                enter(name);
+        } else if (entry.is_regular_file(code) || (link && !entry.exists(code))) {
+            files.push_back({.entry = {name, 0}, .is_link = link}); // or a link to what cannot be reached
+        }
+    }
+
+    fs::path root_;
+    std::set<identity> seen_;
+    std::vector<std::string> links_; // to folders, not yet followed
+};
 
 void look_at(const fs::path& root, candidate& file) {
     const std::string path = (root / file.entry.name).string();
@@ -78,12 +142,24 @@ void look_at(const fs::path& root, candidate& file) {
         return;
     }
     file.entry.bytes = static_cast<std::uint64_t>(status.st_size);
+    file.file = {status.st_dev, status.st_ino};
     file.format = format_of(std::span(start).first(static_cast<std::size_t>(got)));
 }
 
 std::string why_broken(const candidate& file) {
     if (!file.unreadable.empty()) return "cannot be read: " + file.unreadable;
     return file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image";
+}
+
+// Leaves out links to files that are listed by their own names too; how many.
+std::size_t drop_repeated(std::vector<candidate>& files) {
+    if (std::ranges::none_of(files, &candidate::is_link)) return 0;
+    std::set<identity> own;
+    for (const candidate& file : files)
+        if (!file.is_link) own.insert(file.file);
+    return std::erase_if(files, [&](const candidate& file) {
+        return file.is_link && file.unreadable.empty() && own.contains(file.file);
+    });
 }
 
 std::string first_reasons(const std::vector<broken_photo>& broken) {
@@ -112,12 +188,13 @@ image_folder open_image_folder(const fs::path& folder, unsigned threads) {
         throw input_error(folder.string() + " is not a folder (a folder of photographs was expected)");
 
     image_folder result;
-    result.root = fs::is_directory(folder / "images", code) ? folder / "images" : folder;
-    std::vector<candidate> files;
-    list_files(result.root, "", files);
-    std::sort(files.begin(), files.end(),
-              [](const candidate& a, const candidate& b) { return a.entry.name < b.entry.name; });
+    result.root = folder;
+    folder_walk walk(folder);
+    std::vector<candidate>& files = walk.files;
+    std::ranges::sort(files, {}, [](const candidate& file) -> const std::string& { return file.entry.name; });
     for_each_in_parallel(files.size(), 256, threads, [&](std::size_t i) { look_at(result.root, files[i]); });
+    result.hidden = walk.hidden;
+    result.repeated = walk.repeated + drop_repeated(files);
     for (candidate& file : files) {
         if (file.format != image_format::none)
             result.photos.push_back(std::move(file.entry));

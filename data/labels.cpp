@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <regex>
+#include <set>
 #include <unordered_map>
 
 namespace petnet::data {
@@ -93,12 +94,40 @@ label label_rule::label_of(std::string_view name, std::string_view root_name) co
     return found;
 }
 
+std::string default_rule(const dataset_folder& set) {
+    std::set<std::string_view> folders;
+    std::string_view in_none;
+    for (const photo_entry& photo : set.photographs.photos) {
+        const std::string_view name = photo.name, path = name.substr(0, name.size() - file_name(name).size());
+        if (path.empty() || (set.split && (path == set.split->train + '/' || path == set.split->valid + '/')))
+            in_none = name;
+        else
+            folders.insert(file_name(path.substr(0, path.size() - 1)));
+    }
+    if (folders.size() < 2) return "cat-dog";
+    if (!in_none.empty())
+        throw input_error("photographs lie in " + std::to_string(folders.size()) + " folders of " +
+                          set.photographs.root.string() + " and beside them, as " + std::string(in_none) +
+                          ": say by --labels what they show (folder, cat-dog, breed or regex=RE)");
+    return "folder";
+}
+
 namespace {
 
-std::vector<std::string> labels_of(const image_folder& folder, const label_rule& rule) {
+std::string first_of(const std::vector<std::string>& names) {
+    constexpr std::size_t shown = 8;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) text += (i == 0 ? "" : ", ") + names[i];
+    return names.size() > shown ? text + ", ..." : text;
+}
+
+std::string root_name_of(const image_folder& folder) {
     const std::filesystem::path absolute = std::filesystem::absolute(folder.root).lexically_normal();
-    const std::string root_name =
-        (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+    return (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+}
+
+std::vector<std::string> labels_of(const image_folder& folder, const label_rule& rule) {
+    const std::string root_name = root_name_of(folder);
     std::vector<std::string> labels;
     labels.reserve(folder.photos.size());
     for (std::size_t i = 0; i < folder.photos.size(); ++i) {
@@ -136,10 +165,21 @@ photo_labels label_photos(const image_folder& folder, const label_rule& rule,
         if (place == number_of.end())
             throw input_error(folder.path_of(i).string() + ": its label \"" + labels[i] + "\" by the rule " +
                               rule.text() + " is not one of the " + std::to_string(class_names.size()) +
-                              " known classes");
+                              " known classes: " + first_of(class_names));
         result.of_photo.push_back(place->second);
     }
     return result;
+}
+
+void require_no_lost_class(const image_folder& folder, const label_rule& rule, const photo_labels& found) {
+    const std::string root_name = root_name_of(folder);
+    for (const broken_photo& photo : folder.broken) {
+        const label lost = rule.label_of(photo.name, root_name);
+        if (!lost || std::ranges::binary_search(found.class_names, *lost)) continue;
+        throw input_error("no photograph of the class \"" + *lost + "\" in " + folder.root.string() +
+                          " can be read, the first is " + photo.reason +
+                          "; --max-bad-images F allows it where no more than that part of all is broken");
+    }
 }
 
 } // namespace petnet::data

@@ -2,7 +2,7 @@
 // What a photograph shows, told by its name.
 #pragma once
 
-#include "data/image_folder.hpp"
+#include "data/dataset_folder.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -42,6 +42,11 @@ class label_rule {
     function of_;
 };
 
+// The rule where none is given: folder, where all photographs lie in folders of classes, two at least, else
+// cat-dog, as train.py has it. input_error where they lie in folders and beside them, as neither rule fits
+// all.
+[[nodiscard]] std::string default_rule(const dataset_folder& set);
+
 struct photo_labels {
     std::vector<std::string> class_names; // sorted byte-wise
     std::vector<std::int32_t> of_photo;   // index into class_names, for each of image_folder::photos
@@ -53,5 +58,9 @@ struct photo_labels {
 // The same against a known list of classes (evaluation): input_error where a label is not among them.
 [[nodiscard]] photo_labels label_photos(const image_folder& folder, const label_rule& rule,
                                         const std::vector<std::string>& class_names);
+
+// A class is lost where files are named like photographs of it, and none of them can be read. input_error
+// naming such a class and why its first file cannot be read.
+void require_no_lost_class(const image_folder& folder, const label_rule& rule, const photo_labels& found);
 
 } // namespace petnet::data

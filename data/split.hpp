@@ -2,11 +2,12 @@
 // Which photographs train and which validate, and the order of an epoch.
 #pragma once
 
-#include "data/image_folder.hpp"
+#include "data/dataset_folder.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace petnet::data {
@@ -22,11 +23,19 @@ struct photo_split {
 // where either side would be empty.
 [[nodiscard]] photo_split random_split(std::size_t count, double valid_fraction, std::uint64_t seed);
 
-// The validation set is what the text file `list` names: one photograph a line, as a path relative to the
-// folder or as a bare file name that only one photograph has. Blank lines and blanks around names do not
-// matter, nor does CR LF. input_error naming the line: not in the folder, named twice, ambiguous; also where
-// either side would be empty.
+// The validation set is what the text file `list` names: one photograph a line, as photo_names::find() takes
+// it, or as list_of() writes it, or in the lines of the Oxford-IIIT Pet data set's own lists ("Abyssinian_100
+// 1 1 1", comments after '#'). Blank lines and blanks around names do not matter, nor do CR LF and a byte
+// order mark. input_error naming the line: not in the folder, named twice, ambiguous; also where either side
+// would be empty.
 [[nodiscard]] photo_split split_by_list(const image_folder& folder, const std::filesystem::path& list);
+
+// A text that names the photographs, one a line. A name that could not be read back is quoted, with \n, \r,
+// \" and \\ for what cannot stand in a line.
+[[nodiscard]] std::string list_of(const std::vector<std::string>& names);
+
+// The validation set is what lies in the folder split.valid, as fastai's GrandparentSplitter has it.
+[[nodiscard]] photo_split split_by_folders(const image_folder& folder, const folder_split& split);
 
 // The training photographs in the order of an epoch (counted from 0 over the whole run): a random permutation
 // under random_key(seed).child("shuffle").child(epoch), a function of its arguments only.

@@ -57,9 +57,15 @@ struct participant {
     }
 };
 
+// The options with what the inputs decided.
+train_options decided(train_options options, const training_inputs& inputs) {
+    options.labels = inputs.label_rule;
+    return options;
+}
+
 std::string identity_of(const training_inputs& inputs, const train_options& options) {
-    return identity_of(options, std::string(kernels::name_of(inputs.activations)), inputs.weights_hash,
-                       inputs.photos->folder(), inputs.split);
+    return identity_of(decided(options, inputs), std::string(kernels::name_of(inputs.activations)),
+                       inputs.weights_hash, inputs.photos->folder(), inputs.split);
 }
 
 // All that ranks must have in common.
@@ -68,10 +74,10 @@ std::string common_to_ranks(const training_inputs& inputs, const std::string& id
 }
 
 run_result lead(const participant& self) {
-    const train_options& options = self.options;
     run_observer& listener = self.listener;
     // All that can be refused is refused before the output folder is touched.
     const training_inputs inputs = self.inputs();
+    const train_options options = decided(self.options, inputs);
     const std::string identity = identity_of(inputs, options);
     require_same_run(*inputs.group, common_to_ranks(inputs, identity));
 
@@ -81,25 +87,28 @@ run_result lead(const participant& self) {
     summary.output = output.path();
     summary.moved_to = output.moved_to();
 
-    json record{
-        {"petnet", version()},
-        {"status", "running"},
-        {"options", options_json(options)},
-        {"seed", options.seed},
-        {"device", summary.device},
-        {"precision", summary.precision},
-        {"classes", inputs.labels.class_names},
-        {"photographs", {{"train", summary.train}, {"valid", summary.valid}, {"skipped", summary.skipped}}},
-        {"guess_error", summary.guess_error},
-        {"weights", {{"source", inputs.weights}, {"sha256", inputs.weights_hash}}},
-        {"data",
-         {{"folder", inputs.data_folder.string()},
-          {"names_and_sizes_sha256", inputs.photos->folder().fingerprint()}}},
-        {"identity", output.identity()},
-        {"seconds",
-         {{"photographs_opened", inputs.seconds_photographs_opened},
-          {"device", inputs.seconds_device},
-          {"weights", inputs.seconds_weights}}}};
+    json record{{"petnet", version()},
+                {"status", "running"},
+                {"options", options_json(options)},
+                {"seed", options.seed},
+                {"device", summary.device},
+                {"precision", summary.precision},
+                {"classes", inputs.labels.class_names},
+                {"photographs",
+                 {{"train", summary.train},
+                  {"valid", summary.valid},
+                  {"skipped", summary.skipped},
+                  {"hidden", summary.hidden}}},
+                {"guess_error", summary.guess_error},
+                {"weights", {{"source", inputs.weights}, {"sha256", inputs.weights_hash}}},
+                {"data",
+                 {{"folder", inputs.data_folder.string()},
+                  {"names_and_sizes_sha256", inputs.photos->folder().fingerprint()}}},
+                {"identity", output.identity()},
+                {"seconds",
+                 {{"photographs_opened", inputs.seconds_photographs_opened},
+                  {"device", inputs.seconds_device},
+                  {"weights", inputs.seconds_weights}}}};
     if (const ranks::communicator& group = *inputs.group; group.size() > 1)
         record["ranks"] = {{"size", group.size()}, {"sums_by", group.transport()}};
 

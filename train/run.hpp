@@ -16,8 +16,9 @@ namespace petnet::train {
 // What is known before the first step, for the user to read.
 struct run_summary {
     std::string data, weights; // where they come from, in words
+    std::string split;         // what it follows
     std::string device, precision;
-    std::size_t skipped = 0, broken = 0, train = 0, valid = 0;
+    std::size_t hidden = 0, skipped = 0, broken = 0, train = 0, valid = 0;
     std::vector<std::string> classes;
     double guess_error = 0; // of always answering the larger class, over the validation photographs
     std::filesystem::path output,

@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "base/files.hpp"
+#include "data/split.hpp"
 
 #include <algorithm>
 #include <array>
@@ -186,9 +187,7 @@ void run_folder::move_away() {
 }
 
 void run_folder::write_valid_list(const std::vector<std::string>& names) const {
-    std::string text;
-    for (const std::string& name : names) text += name + "\n";
-    write_file_atomically(folder_ / "valid.txt", text);
+    write_file_atomically(folder_ / "valid.txt", data::list_of(names));
 }
 
 void run_folder::write_run(const nlohmann::json& run) const {

@@ -27,14 +27,15 @@ nlohmann::json options_json(const train_options& o) {
             {"freeze_epochs", o.freeze_epochs},
             {"lr", o.lr},
             {"batch_size", o.batch_size},
-            {"valid_pct", o.valid_pct},
+            {"split", o.split},
+            {"valid_pct", o.valid_pct.value_or(default_valid_pct)},
             {"valid_list", o.valid_list.string()},
             {"seed", o.seed},
             {"device", o.device},
             {"precision", o.precision},
             {"tf32", o.tf32},
             {"threads", o.threads},
-            {"max_bad_images", o.max_bad_images},
+            {"max_bad_images", o.max_bad_images.value_or(default_max_bad_images)},
             {"exif", o.exif},
             {"output", o.output.string()},
             {"checkpoint_minutes", o.checkpoint_minutes},
@@ -46,7 +47,7 @@ std::string identity_of(const train_options& options, const std::string& precisi
                         const data::photo_split& split) {
     nlohmann::json deciding = options_json(options);
     for (const char* free :
-         {"data", "weights", "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
+         {"data", "weights", "split", "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
         deciding.erase(free);
     deciding["precision"] = precision;
     std::string validation;

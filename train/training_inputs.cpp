@@ -29,8 +29,13 @@ void check_inputs(const train_options& options) {
     require(options.recipe == "basic" || options.recipe == "augmented",
             "--recipe must be basic or augmented");
     require(options.threads >= 0 && options.threads <= 1024, "--threads must be between 0 and 1024");
-    require(options.max_bad_images >= 0 && options.max_bad_images <= 1,
+    const double max_bad_images = options.max_bad_images.value_or(default_max_bad_images);
+    require(max_bad_images >= 0 && max_bad_images <= 1,
             "--max-bad-images is a part of the photographs: it must lie between 0 and 1");
+    require(options.split == "auto" || options.split == "random" || options.split == "folders",
+            "--split must be auto, random or folders");
+    require(options.split != "folders" || !options.valid_pct,
+            "--valid-pct is of a random split: it does not go with --split folders");
     require(is_utf8(options.labels), "--labels must be UTF-8 text");
     require(options.precision == "auto" || kernels::named_precision(options.precision),
             "--precision must be auto, fp32, bf16 or fp16");
@@ -51,6 +56,50 @@ weight_source find_weights(const train_options& options, const data::work_listen
     return {name, name};
 }
 
+void label(training_inputs& inputs, const train_options& options, const data::dataset_folder& set) {
+    inputs.label_rule = options.labels.empty() ? data::default_rule(set) : options.labels;
+    const data::label_rule rule = data::label_rule::parse(inputs.label_rule);
+    inputs.labels = data::label_photos(set.photographs, rule);
+    if (!options.max_bad_images) data::require_no_lost_class(set.photographs, rule, inputs.labels);
+    for (const std::string& name : inputs.labels.class_names)
+        if (!is_utf8(name))
+            throw input_error("the class name \"" + name +
+                              "\" is not UTF-8 text: rename its files or folder");
+}
+
+// As fastai, which knows the classes of the training photographs only. A random split may leave a class none.
+void require_trained_classes(const training_inputs& inputs, const data::image_folder& folder) {
+    std::vector<bool> trained(inputs.labels.class_names.size());
+    const auto class_of = [&](std::size_t photo) {
+        return static_cast<std::size_t>(inputs.labels.of_photo[photo]);
+    };
+    for (const std::size_t photo : inputs.split.train) trained[class_of(photo)] = true;
+    for (const std::size_t photo : inputs.split.valid)
+        if (!trained[class_of(photo)])
+            throw input_error(folder.path_of(photo).string() +
+                              " is to validate, but no photograph to train is of its class \"" +
+                              inputs.labels.class_names[class_of(photo)] + "\"");
+}
+
+void split(training_inputs& inputs, const train_options& options, const data::dataset_folder& set) {
+    const data::image_folder& folder = set.photographs;
+    if (!options.valid_list.empty()) {
+        inputs.split = data::split_by_list(folder, options.valid_list);
+        inputs.split_words = "by " + options.valid_list.string();
+    } else if (options.split == "folders" || (options.split == "auto" && set.split && !options.valid_pct)) {
+        if (!set.split)
+            throw input_error("--split folders: " + inputs.data_folder.string() +
+                              " does not hold train/ and one of valid/, val/ and validation/");
+        inputs.split = data::split_by_folders(folder, *set.split);
+        inputs.split_words = "by " + set.split->train + "/ and " + set.split->valid + '/';
+        require_trained_classes(inputs, folder);
+    } else {
+        inputs.split = data::random_split(folder.photos.size(), options.valid_pct.value_or(default_valid_pct),
+                                          options.seed);
+        inputs.split_words = "at random";
+    }
+}
+
 double guess_error(const std::vector<std::int32_t>& labels, const data::photo_split& split,
                    std::size_t classes) {
     // The larger class of the training photographs, asked about the validation photographs.
@@ -67,31 +116,30 @@ double guess_error(const std::vector<std::int32_t>& labels, const data::photo_sp
 training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
                             const std::function<void(const std::string&)>& warn, const process_place& place) {
     check_inputs(options);
-    const data::label_rule rule = data::label_rule::parse(options.labels);
+    if (!options.labels.empty()) static_cast<void>(data::label_rule::parse(options.labels));
 
     training_inputs inputs;
     stopwatch watch;
     inputs.data_folder = data_folder(options.data, fetching);
-    data::image_folder folder = data::open_image_folder(inputs.data_folder);
-    inputs.labels = data::label_photos(folder, rule);
-    for (const std::string& name : inputs.labels.class_names)
-        if (!is_utf8(name))
-            throw input_error("the class name \"" + name +
-                              "\" is not UTF-8 text: rename its files or folder");
-    inputs.split = options.valid_list.empty()
-                       ? data::random_split(folder.photos.size(), options.valid_pct, options.seed)
-                       : data::split_by_list(folder, options.valid_list);
+    data::dataset_folder set = data::open_dataset_folder(inputs.data_folder);
+    label(inputs, options, set);
+    split(inputs, options, set);
+    for (const std::string& line : set.warnings()) warn(line);
+    if (options.labels.empty() && inputs.label_rule != "cat-dog")
+        warn("the photographs lie in folders, which are taken for their classes; --labels says otherwise");
+    data::image_folder& folder = set.photographs;
     inputs.batch_size = batch_of_rank(options.batch_size, place.group.size());
     static_cast<void>(steps_per_epoch(inputs.split.train.size(), options.batch_size));
     inputs.augment = options.recipe == "augmented";
     const std::int64_t photo_size = inputs.augment ? data::presized(options.size) : options.size;
     inputs.photos = std::make_unique<data::photo_store>(
-        std::move(folder), data::store_options{.image_size = static_cast<std::size_t>(photo_size),
-                                               .max_broken = options.max_bad_images,
-                                               .turned = options.exif ? data::orientation::by_exif
-                                                                      : data::orientation::as_stored,
-                                               .memory_limit = options.cache_memory,
-                                               .cache_folder = cache_folder()});
+        std::move(folder),
+        data::store_options{.image_size = static_cast<std::size_t>(photo_size),
+                            .max_broken = options.max_bad_images.value_or(default_max_bad_images),
+                            .turned =
+                                options.exif ? data::orientation::by_exif : data::orientation::as_stored,
+                            .memory_limit = options.cache_memory,
+                            .cache_folder = cache_folder()});
     inputs.seconds_photographs_opened = watch.seconds();
 
     const weight_source source = find_weights(options, fetching);
@@ -159,6 +207,8 @@ run_summary summary_of(const training_inputs& inputs, const train_options& optio
     summary.weights = inputs.weights;
     summary.device = inputs.device->name() + ": " + inputs.device->device();
     summary.precision = kernels::name_of(inputs.activations);
+    summary.split = inputs.split_words;
+    summary.hidden = inputs.photos->folder().hidden;
     summary.skipped = inputs.photos->folder().skipped.size();
     summary.broken = inputs.photos->folder().broken.size();
     summary.train = inputs.split.train.size();

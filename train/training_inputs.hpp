@@ -24,8 +24,10 @@ namespace petnet::train {
 struct training_inputs {
     std::filesystem::path data_folder;
     std::unique_ptr<data::photo_store> photos;
+    std::string label_rule; // as given or chosen
     data::photo_labels labels;
     data::photo_split split;
+    std::string split_words; // what the split follows
     std::unique_ptr<kernels::backend> device;
     kernels::dtype activations = kernels::dtype::f32;
     model::network network;

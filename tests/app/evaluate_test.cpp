@@ -68,7 +68,7 @@ TEST_F(evaluate, finds_what_the_training_found) {
 
     write("d/bad_1.jpg", "no photograph");
     EXPECT_TRUE(refused(run({"evaluate", "--model", at("o"), "--data", data, "--labels", "breed"}), 3,
-                        {"does not know the class", "cat, dog"}));
+                        {"not one of the 2 known classes: cat, dog"}));
     const outcome bad = run({"evaluate", "--model", at("o"), "--data", data, "--json"});
     EXPECT_EQ(bad.code, 3);
     EXPECT_NE(bad.err.find("bad_1.jpg"), std::string::npos) << bad.err;

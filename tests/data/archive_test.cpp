@@ -16,9 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class archive : public ::testing::Test {
+class archive_test : public ::testing::Test {
   protected:
-    archive() { clear(); }
+    archive_test() { clear(); }
 
     void clear() const {
         fs::remove_all(target());
@@ -74,7 +74,7 @@ const std::vector<archive_member> good{{"./", "", archive_member::folder},
                                        {"pet/imagesque/c.jpg", "c"},
                                        {"pet/notes/d.txt", "d"}};
 
-TEST_F(archive, packed_in_three_ways) {
+TEST_F(archive_test, packed_in_three_ways) {
     for (const char* filter : {"gzip", "zstd", "none"}) {
         make(good, filter);
         unpack();
@@ -85,14 +85,14 @@ TEST_F(archive, packed_in_three_ways) {
     }
 }
 
-TEST_F(archive, of_which_one_folder_is_wanted) {
+TEST_F(archive_test, of_which_one_folder_is_wanted) {
     make(good);
     unpack("pet/images");
     EXPECT_EQ(unpacked(),
               (std::map<std::string, std::string>{{"a.jpg", "a"}, {"sub/b.jpg", good[3].content}}));
 }
 
-TEST_F(archive, with_paths_that_lead_elsewhere) {
+TEST_F(archive_test, with_paths_that_lead_elsewhere) {
     const std::vector<std::string> paths{
         "../evil", "images/../../evil", "images/..",          "/tmp/petnet_evil", "//evil",
         "evil\n",  "\x1b[2J",           std::string(300, 'x')};
@@ -108,7 +108,7 @@ TEST_F(archive, with_paths_that_lead_elsewhere) {
     expect_nothing_outside();
 }
 
-TEST_F(archive, with_links) {
+TEST_F(archive_test, with_links) {
     const fs::path outside = folder_.path().parent_path();
     make({{"out", "", archive_member::symbolic_link, outside.string()}, {"out/petnet_evil", "evil"}});
     EXPECT_NE(refused().find("\"out\" is a link"), std::string::npos);
@@ -121,7 +121,7 @@ TEST_F(archive, with_links) {
     EXPECT_FALSE(fs::exists(outside / "petnet_evil"));
 }
 
-TEST_F(archive, with_devices) {
+TEST_F(archive_test, with_devices) {
     for (const auto type :
          {archive_member::fifo, archive_member::character_device, archive_member::block_device}) {
         make({{"null", "", type}});
@@ -130,7 +130,7 @@ TEST_F(archive, with_devices) {
     }
 }
 
-TEST_F(archive, with_members_that_collide) {
+TEST_F(archive_test, with_members_that_collide) {
     make({{"a", "1"}, {"a", "2"}});
     EXPECT_NE(refused().find("is there twice"), std::string::npos);
     EXPECT_EQ(unpacked()["a"], "1");
@@ -141,7 +141,7 @@ TEST_F(archive, with_members_that_collide) {
               std::string::npos);
 }
 
-TEST_F(archive, takes_over_no_permissions) {
+TEST_F(archive_test, takes_over_no_permissions) {
     make({{"a", "a", archive_member::file, "", 06777}});
     unpack();
     struct stat status {};
@@ -149,7 +149,7 @@ TEST_F(archive, takes_over_no_permissions) {
     EXPECT_EQ(status.st_mode & 07111U, 0U);
 }
 
-TEST_F(archive, that_is_larger_than_it_may_be) {
+TEST_F(archive_test, that_is_larger_than_it_may_be) {
     make({{"a", std::string(600'000, 'a')}, {"b", std::string(600'000, 'b')}});
     EXPECT_NE(refused({1'000'000, 100, 1e9}).find("more than 1000000 bytes"), std::string::npos);
     EXPECT_LE(bytes_unpacked(), 1'000'000U);
@@ -163,7 +163,7 @@ TEST_F(archive, that_is_larger_than_it_may_be) {
 
 // 100 MB of one letter in 100 kB: refused by the ratio after 16 MB, whether it is to be written or passed
 // over.
-TEST_F(archive, that_is_a_bomb) {
+TEST_F(archive_test, that_is_a_bomb) {
     std::string letters;
     letters.resize(100'000'000, 'a');
     for (const char* filter : {"gzip", "zstd"}) {
@@ -177,7 +177,7 @@ TEST_F(archive, that_is_a_bomb) {
 }
 
 // The frame's header asks for a window of 2 GiB.
-TEST_F(archive, that_wants_too_much_memory) {
+TEST_F(archive_test, that_wants_too_much_memory) {
     const std::string frame{'\x28', '\xb5', '\x2f', '\xfd', '\x00', '\xa8'}, block(1024, '\0');
     const unsigned header = 1U | static_cast<unsigned>(block.size()) << 3;
     std::string bytes = frame;
@@ -186,7 +186,7 @@ TEST_F(archive, that_wants_too_much_memory) {
     EXPECT_NE(refused().find("memory"), std::string::npos);
 }
 
-TEST_F(archive, that_is_cut_or_none) {
+TEST_F(archive_test, that_is_cut_or_none) {
     make(good, "none");
     const std::vector<std::byte> whole = read_file(file(), 1'000'000);
     make(good);
@@ -212,7 +212,7 @@ TEST_F(archive, that_is_cut_or_none) {
     EXPECT_THROW(unpack(), input_error);
 }
 
-TEST_F(archive, is_left_when_asked_to_stop) {
+TEST_F(archive_test, is_left_when_asked_to_stop) {
     make(good);
     int asked = 0;
     EXPECT_THROW(unpack_archive(file(), "", target(), {1'000'000, 100, 50},

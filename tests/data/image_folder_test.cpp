@@ -43,28 +43,66 @@ TEST_F(image_folder_test, content_decides_and_names_are_sorted_by_bytes) {
     const image_folder found = open_image_folder(folder_.path());
     EXPECT_THAT(names_of(found),
                 ElementsAre("B.jpg", "b.jpg", "no_extension", "sub/deep/z.jpeg", "\xc3\xa9t\xc3\xa9.jpg"));
-    EXPECT_THAT(found.skipped, ElementsAre("._b.jpg", "Abyssinian_1.mat", "notes.txt"));
+    EXPECT_THAT(found.skipped, ElementsAre("Abyssinian_1.mat", "notes.txt"));
+    EXPECT_EQ(found.hidden, 1U);
     ASSERT_EQ(found.broken.size(), 2U);
     EXPECT_EQ(found.broken[0].reason, "empty.JPG: the file is empty");
     EXPECT_EQ(found.broken[1].reason, "page.jpg: not a JPEG, PNG, GIF or BMP image");
     EXPECT_EQ(found.photos[0].bytes, jpeg_start.size());
 }
 
-TEST_F(image_folder_test, prefers_the_images_subfolder) {
-    folder_.write("images/a.jpg", jpeg_start);
-    folder_.write("annotations/b.jpg", jpeg_start);
+// fastai's get_image_files leaves out names with a dot in front; the others are of systems that it does not
+// know.
+TEST_F(image_folder_test, leaves_hidden_files_and_folders_alone) {
+    folder_.write("cat/a.jpg", jpeg_start);
+    for (const char* name :
+         {".hidden.jpg", ".ipynb_checkpoints/a-checkpoint.jpg", "cat/.thumbnails/deep/7.jpg",
+          "cat/.trashed-1700000000-b.jpg", "cat/._a.jpg", "__MACOSX/cat/._a.jpg", "@eaDir/a.jpg",
+          "cat/Thumbs.db", "$RECYCLE.BIN/b.jpg", "lost+found/c.jpg"})
+        folder_.write(name, jpeg_start);
+    folder_.write("cat/not.hidden.jpg", jpeg_start);
     const image_folder found = open_image_folder(folder_.path());
-    EXPECT_THAT(names_of(found), ElementsAre("a.jpg"));
-    EXPECT_EQ(found.root, folder_.path() / "images");
+    EXPECT_THAT(names_of(found), ElementsAre("cat/a.jpg", "cat/not.hidden.jpg"));
+    EXPECT_EQ(found.hidden, 10U);
+    EXPECT_THAT(found.skipped, ::testing::IsEmpty());
 }
 
-TEST_F(image_folder_test, follows_links_to_files_but_not_to_folders) {
-    folder_.write("a/real.jpg", jpeg_start);
-    fs::create_symlink(folder_.path() / "a/real.jpg", folder_.path() / "linked.jpg");
-    fs::create_symlink(folder_.path() / "gone.jpg", folder_.path() / "dangling.jpg");
-    fs::create_directory_symlink(folder_.path(), folder_.path() / "a/cycle");
+TEST_F(image_folder_test, calls_photographs_of_formats_that_it_does_not_read_broken) {
+    folder_.write("a.jpg", jpeg_start);
+    folder_.write("IMG_1.HEIC", "ftypheic");
     const image_folder found = open_image_folder(folder_.path());
-    EXPECT_THAT(names_of(found), ElementsAre("a/real.jpg", "linked.jpg"));
+    ASSERT_EQ(found.broken.size(), 1U);
+    EXPECT_EQ(found.broken[0].name, "IMG_1.HEIC");
+}
+
+TEST_F(image_folder_test, follows_links_to_folders_and_ends_in_loops) {
+    const fs::path root = folder_.path() / "root", elsewhere = folder_.path() / "elsewhere";
+    folder_.write("elsewhere/deep/1.jpg", jpeg_start);
+    folder_.write("root/b/real.jpg", jpeg_start);
+    fs::create_directory_symlink(elsewhere, root / "linked");
+    fs::create_directory_symlink(elsewhere / "deep", root / "only_by_a_longer_name");
+    fs::create_directory_symlink(root, root / "b/loop");
+    fs::create_directory_symlink("b", root / "a_first_by_name"); // the folder keeps its own name
+    fs::create_directory_symlink(root / "b", elsewhere / "back");
+    fs::create_directory_symlink("self", root / "self");
+    const image_folder found = open_image_folder(root);
+    EXPECT_THAT(names_of(found), ElementsAre("b/real.jpg", "linked/deep/1.jpg"));
+    EXPECT_EQ(found.repeated, 4U);
+    EXPECT_THAT(found.skipped, ElementsAre("self")); // leads nowhere
+}
+
+TEST_F(image_folder_test, follows_links_to_files_but_not_beside_the_files) {
+    const fs::path root = folder_.path() / "root";
+    const fs::path outside = folder_.write("outside.jpg", jpeg_start);
+    const fs::path real = folder_.write("root/z/real.jpg", jpeg_start);
+    fs::create_hard_link(real, root / "z/hard.jpg");
+    fs::create_symlink(real, root / "a.jpg");
+    fs::create_symlink(outside, root / "b.jpg");
+    fs::create_symlink(outside, root / "c.jpg"); // to train on it twice
+    fs::create_symlink("gone.jpg", root / "dangling.jpg");
+    const image_folder found = open_image_folder(root);
+    EXPECT_THAT(names_of(found), ElementsAre("b.jpg", "c.jpg", "z/hard.jpg", "z/real.jpg"));
+    EXPECT_EQ(found.repeated, 1U);
     ASSERT_EQ(found.broken.size(), 1U);
     EXPECT_EQ(found.broken[0].reason, "dangling.jpg: cannot be read: No such file or directory");
 }

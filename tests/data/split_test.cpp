@@ -77,6 +77,36 @@ TEST_F(split_list, reads_paths_and_unambiguous_names) {
     EXPECT_THAT(split.train, ElementsAre(0, 3));
 }
 
+TEST_F(split_list, reads_a_byte_order_mark_and_every_spelling_of_a_path) {
+    EXPECT_THAT(by("\xef\xbb\xbf./a//2.jpg\r\nb/../c.jpg\n").valid, ElementsAre(1, 3));
+    EXPECT_THAT(by("photos/b/1.jpg\n").valid, ElementsAre(2)); // from the folder above, and from here
+    EXPECT_THAT(by(std::filesystem::absolute("photos/a/1.jpg").string()).valid, ElementsAre(0));
+    photos_.root = "/data/pets/images/";
+    EXPECT_THAT(by("/data/pets/images/a/1.jpg\nimages/b/1.jpg").valid, ElementsAre(0, 2));
+    EXPECT_THAT(refusal("\xff\xfe"
+                        "c"),
+                HasSubstr("UTF-16"));
+}
+
+TEST_F(split_list, reads_the_lists_of_the_pets) {
+    photos_.photos = {{"Abyssinian_100.jpg", 1}, {"Abyssinian_101.jpg", 1}, {"pug_1.jpg", 1}, {"a b.jpg", 1}};
+    EXPECT_THAT(by("#Image CLASS-ID SPECIES BREED ID\nAbyssinian_100 1 1 1\npug_1 26 2 17\n").valid,
+                ElementsAre(0, 2));
+    EXPECT_THAT(by("a b.jpg\n").valid, ElementsAre(3));
+    EXPECT_THAT(refusal("pug_2 26 2 17\n"), HasSubstr("line 1: pug_2 26 2 17 is not a photograph"));
+    EXPECT_THAT(refusal("pug_1 26 2\n"), HasSubstr("is not a photograph"));
+}
+
+TEST_F(split_list, reads_every_name_that_it_writes) {
+    const std::vector<std::string> names{"two\nlines.jpg", " blank.jpg", "\"quoted\".jpg", "back\\slash.jpg",
+                                         "\"\\\r\n\".jpg", "#1.jpg",     "plain.jpg"};
+    photos_.photos.clear();
+    for (const std::string& name : names) photos_.photos.push_back({name, 1});
+    photos_.photos.push_back({"to_train.jpg", 1});
+    EXPECT_THAT(by(list_of(names)).valid, ElementsAre(0, 1, 2, 3, 4, 5, 6));
+    EXPECT_EQ(list_of({"a.jpg", "b.jpg"}), "a.jpg\nb.jpg\n");
+}
+
 TEST_F(split_list, refuses_what_it_cannot_place) {
     EXPECT_THAT(refusal("c.jpg\nd.jpg\n"),
                 HasSubstr("valid.txt, line 2: d.jpg is not a photograph in photos"));
