@@ -34,7 +34,8 @@ using json = nlohmann::ordered_json;
 struct evaluate_arguments {
     inference_options options;
     fs::path data, valid_list, report;
-    std::string labels, config;
+    data::labelling labels;
+    std::string config;
     bool json = false;
 };
 
@@ -126,6 +127,22 @@ void write_report(const evaluate_arguments& arguments, const infer::classifier& 
     write_file_atomically(arguments.report, report::html_of(page));
 }
 
+// Where something says which photographs validate, only those: models train on the rest.
+std::vector<std::size_t> to_evaluate(const evaluate_arguments& arguments, const data::dataset_folder& set,
+                                     const data::labelled_photos& labelled) {
+    if (!labelled.validates.empty())
+        return data::split_by_marks(labelled.validates, "the column " + arguments.labels.columns.valid).valid;
+    if (!arguments.valid_list.empty())
+        return data::split_by_list(set.photographs, arguments.valid_list).valid;
+    if (set.split) {
+        tell("Only {}/ is evaluated: {}/ is what models train on\n", set.split->valid, set.split->train);
+        return data::split_by_folders(set.photographs, *set.split).valid;
+    }
+    std::vector<std::size_t> all(set.photographs.photos.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    return all;
+}
+
 void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
     check_report(arguments.report);
     watch_stop_signals();
@@ -140,25 +157,18 @@ void run_evaluate(const evaluate_arguments& arguments, exit_status& status) {
                              },
                          .stop_requested = stop_requested});
     data::dataset_folder set = data::open_dataset_folder(data);
-    for (const std::string& line : set.warnings()) tell("Warning: {}\n", line);
-    data::image_folder& folder = set.photographs;
-    std::vector<std::size_t> order(folder.photos.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    if (!arguments.valid_list.empty()) {
-        order = data::split_by_list(folder, arguments.valid_list).valid;
-    } else if (set.split) {
-        order = data::split_by_folders(folder, *set.split).valid;
-        tell("Only {}/ is evaluated: {}/ is what models train on\n", set.split->valid, set.split->train);
-    }
-
     const std::unique_ptr<infer::classifier> model =
-        load_classifier(arguments.options, order.size(), arguments.options.tta);
+        load_classifier(arguments.options, set.photographs.photos.size(), arguments.options.tta);
     const std::vector<std::string>& classes = model->description().classes;
-    const std::string rule = arguments.labels.empty() ? model->description().labels : arguments.labels;
-    const std::vector<std::int32_t> labels =
-        data::label_photos(folder, data::label_rule::parse(rule), classes).of_photo;
-    data::photo_store photos = infer::photos_for(*model, std::move(folder), arguments.options.tta);
-    tell("{} photographs of {}, labelled by {}, on {}, {}\n", order.size(), data.string(), rule,
+    data::labelling how = arguments.labels;
+    if (how.rule.empty()) how.rule = model->description().labels;
+    const data::labelled_photos labelled = data::label_dataset(set, data, how, &classes);
+    for (const std::string& line : set.warnings()) tell("Warning: {}\n", line);
+    for (const std::string& line : labelled.warnings) tell("Warning: {}\n", line);
+    const std::vector<std::int32_t>& labels = labelled.labels.of_photo;
+    const std::vector<std::size_t> order = to_evaluate(arguments, set, labelled);
+    data::photo_store photos = infer::photos_for(*model, std::move(set.photographs), arguments.options.tta);
+    tell("{} photographs of {}, labelled by {}, on {}, {}\n", order.size(), data.string(), how.rule,
          model->device(), model->precision());
 
     std::vector<report::answered_photo> answers;
@@ -204,9 +214,10 @@ void add_evaluate(CLI::App& program, exit_status& status) {
     add("--data", arguments->data, "folder of photographs, or pets, as for train")
         ->required()
         ->option_text("DIR|pets");
-    add("--labels", arguments->labels,
+    add("--labels", arguments->labels.rule,
         "what a photograph shows, as for train; absent: as the model was trained")
         ->option_text(label_rules);
+    add_table_options(*command, arguments->labels.columns);
     add("--valid-list", arguments->valid_list,
         "only the photographs that this file names, one a line: a training's valid.txt")
         ->option_text("FILE");

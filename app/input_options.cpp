@@ -43,8 +43,10 @@ void add_input_options(CLI::App& command, train::train_options& o) {
         ->option_text("DIR|pets");
     add("Data", "--labels", o.labels,
         "what a photograph shows: cat-dog (capitalised names are cats), breed (NAME_12.jpg), folder, "
-        "regex=RE (its first group); absent: folder where they lie in folders of classes, else cat-dog")
+        "regex=RE (its first group), csv=FILE (a table); absent: folder where they lie in folders of "
+        "classes, else cat-dog")
         ->type_name(label_rules);
+    add_table_options(command, o.columns);
     add("Data", "--split", o.split,
         "which photographs validate: folders (train/ and valid/, val/ or validation/), random; auto: by "
         "folders where they are there")
@@ -53,7 +55,8 @@ void add_input_options(CLI::App& command, train::train_options& o) {
                "part of the photographs that a random split validates on; absent: 0.2");
     add("Data", "--valid-list", o.valid_list, "file that names the photographs to validate on, one a line")
         ->option_text("FILE")
-        ->excludes("--valid-pct");
+        ->excludes("--valid-pct")
+        ->excludes("--valid-column");
     add("Data", "--size", o.size, "side of the square that the network sees, in pixels");
     add("Data", "--recipe", o.recipe,
         "basic: random square crops of --size; augmented: crops of twice that (460 for 224), flipped, "
@@ -97,6 +100,18 @@ void add_input_options(CLI::App& command, train::train_options& o) {
                 throw CLI::ValidationError(text + " is no size: 8GB, 500MB, 512MiB or 0 were expected");
             return std::to_string(*bytes);
         });
+}
+
+void add_table_options(CLI::App& command, data::table_columns& columns) {
+    add_option(
+        command, "Data", "--file-column", columns.file,
+        "of csv=FILE: the column that names the photograph, by its name or its number from 0; absent: 0")
+        ->option_text("COLUMN");
+    add_option(command, "Data", "--label-column", columns.label, "the column of the label; absent: 1")
+        ->option_text("COLUMN");
+    add_option(command, "Data", "--valid-column", columns.valid,
+               "the column that says which photographs validate: true or false, 1 or 0, train or valid")
+        ->option_text("COLUMN");
 }
 
 void add_device_option(CLI::App& command, std::string& device) {

@@ -23,11 +23,14 @@ CLI::Option* add_option(CLI::App& command, const char* group, const char* name, 
 std::string whole_number(const std::string& text);
 
 // The values that --help names and a shell completes (app/completion.hpp).
-inline constexpr const char* label_rules = "cat-dog|breed|folder|regex=RE";
+inline constexpr const char* label_rules = "cat-dog|breed|folder|regex=RE|csv=FILE";
 inline constexpr const char* precisions = "auto|fp32|bf16|fp16";
 
 // The groups Data, Training (--weights, --batch-size, --seed) and Machine. `options` outlives the command.
 void add_input_options(CLI::App& command, train::train_options& options);
+
+// --file-column, --label-column and --valid-column, of --labels csv=FILE. `columns` outlives the command.
+void add_table_options(CLI::App& command, data::table_columns& columns);
 
 // --device. `device` outlives the command.
 void add_device_option(CLI::App& command, std::string& device);

@@ -45,7 +45,8 @@ void inspect_weights(const fs::path& file) {
 }
 
 struct inspect_arguments {
-    std::string path, labels, sheet;
+    std::string path, sheet;
+    data::labelling labels;
 };
 
 } // namespace
@@ -57,9 +58,10 @@ void add_inspect(CLI::App& program, exit_status&) {
     command->add_option("path", arguments->path, "file or folder")->required()->option_text("FILE|DIR");
     command
         ->add_option(
-            "--labels", arguments->labels,
+            "--labels", arguments->labels.rule,
             "how the photographs of a folder are labelled, as for train; absent: as seems to be meant")
         ->option_text(label_rules);
+    add_table_options(*command, arguments->labels.columns);
     command
         ->add_option("--sheet", arguments->sheet,
                      "writes a picture of some photographs of each class of the folder")

@@ -14,7 +14,7 @@ namespace {
 using label = std::optional<std::string>;
 
 // Longer names exist only outside of POSIX file systems; the bound keeps std::regex's work bounded.
-constexpr std::size_t longest_file_name = 255;
+constexpr std::size_t longest_file_name = 255, longest_path = 4096;
 constexpr std::size_t longest_expression = 1000;
 
 std::string_view file_name(std::string_view name) { return name.substr(name.find_last_of('/') + 1); }
@@ -36,9 +36,9 @@ label breed(std::string_view name) {
     return std::string(file.substr(0, digits - 1));
 }
 
-label parent_folder(std::string_view name, std::string_view root_name) {
+label parent_folder(std::string_view name, std::string_view root) {
     const std::size_t end = name.find_last_of('/');
-    if (end == std::string_view::npos) return std::string(root_name);
+    if (end == std::string_view::npos) return std::string(file_name(root));
     return std::string(file_name(name.substr(0, end)));
 }
 
@@ -66,11 +66,13 @@ std::function<label(std::string_view, std::string_view)> by_expression(std::stri
     }
     if (compiled.mark_count() == 0)
         throw usage_error(shown + " has no group: put the part that is the label in parentheses");
-    return [compiled](std::string_view name, std::string_view) -> label {
-        const std::string_view file = file_name(name);
-        std::match_results<std::string_view::const_iterator> match;
-        if (file.size() > longest_file_name ||
-            !std::regex_search(file.begin(), file.end(), match, compiled) || !match[1].matched)
+    const bool of_path = expression.find('/') != std::string_view::npos;
+    return [compiled, of_path](std::string_view name, std::string_view root) -> label {
+        const std::string searched =
+            of_path ? std::string(root) + '/' + std::string(name) : std::string(file_name(name));
+        std::smatch match;
+        if (searched.size() > (of_path ? longest_path : longest_file_name) ||
+            !std::regex_search(searched, match, compiled) || !match[1].matched)
             return {};
         return match[1].str();
     };
@@ -84,12 +86,13 @@ label_rule label_rule::parse(std::string_view text) {
     if (text == "breed") return {text, [](auto name, auto) { return breed(name); }};
     if (text == "folder") return {text, parent_folder};
     if (text.starts_with(regex_prefix)) return {text, by_expression(text.substr(regex_prefix.size()))};
-    throw usage_error("--labels " + std::string(text) + ": expected cat-dog, breed, folder or regex=RE");
+    throw usage_error("--labels " + std::string(text) +
+                      ": expected cat-dog, breed, folder, regex=RE or csv=FILE");
 }
 
-label label_rule::label_of(std::string_view name, std::string_view root_name) const {
+label label_rule::label_of(std::string_view name, std::string_view root) const {
     if (file_name(name).empty()) return {};
-    label found = of_(name, root_name);
+    label found = of_(name, root);
     if (found && found->empty()) found.reset();
     return found;
 }
@@ -121,17 +124,17 @@ std::string first_of(const std::vector<std::string>& names) {
     return names.size() > shown ? text + ", ..." : text;
 }
 
-std::string root_name_of(const image_folder& folder) {
+std::string root_of(const image_folder& folder) {
     const std::filesystem::path absolute = std::filesystem::absolute(folder.root).lexically_normal();
-    return (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+    return (absolute.has_filename() ? absolute : absolute.parent_path()).string();
 }
 
 std::vector<std::string> labels_of(const image_folder& folder, const label_rule& rule) {
-    const std::string root_name = root_name_of(folder);
+    const std::string root = root_of(folder);
     std::vector<std::string> labels;
     labels.reserve(folder.photos.size());
     for (std::size_t i = 0; i < folder.photos.size(); ++i) {
-        label found = rule.label_of(folder.photos[i].name, root_name);
+        label found = rule.label_of(folder.photos[i].name, root);
         if (!found)
             throw input_error(folder.path_of(i).string() + ": the label rule " + rule.text() +
                               " does not fit this file's name");
@@ -140,46 +143,96 @@ std::vector<std::string> labels_of(const image_folder& folder, const label_rule&
     return labels;
 }
 
-} // namespace
-
-photo_labels label_photos(const image_folder& folder, const label_rule& rule) {
-    std::vector<std::string> names = labels_of(folder, rule);
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (names.size() < 2)
-        throw input_error("all " + std::to_string(folder.photos.size()) + " photographs in " +
-                          folder.root.string() + " have the label \"" + names.front() + "\" by the rule " +
-                          rule.text() + ": at least two classes are needed");
-    return label_photos(folder, rule, names);
-}
-
-photo_labels label_photos(const image_folder& folder, const label_rule& rule,
-                          const std::vector<std::string>& class_names) {
-    photo_labels result{class_names, {}};
+// `known`: the classes, or nothing where they are what the labels are.
+photo_labels number(const image_folder& folder, const std::vector<std::string>& labels,
+                    const std::string& rule, const std::vector<std::string>* known) {
+    photo_labels result;
+    if (known != nullptr) {
+        result.class_names = *known;
+    } else {
+        result.class_names = labels;
+        std::ranges::sort(result.class_names);
+        result.class_names.erase(std::unique(result.class_names.begin(), result.class_names.end()),
+                                 result.class_names.end());
+        if (result.class_names.size() < 2)
+            throw input_error("all " + std::to_string(labels.size()) + " photographs in " +
+                              folder.root.string() + " have the label \"" + labels.front() +
+                              "\" by the rule " + rule + ": at least two classes are needed");
+    }
     std::unordered_map<std::string_view, std::int32_t> number_of;
-    for (const std::string& name : class_names)
+    for (const std::string& name : result.class_names)
         number_of.emplace(name, static_cast<std::int32_t>(number_of.size()));
-    const std::vector<std::string> labels = labels_of(folder, rule);
     for (std::size_t i = 0; i < labels.size(); ++i) {
         const auto place = number_of.find(labels[i]);
         if (place == number_of.end())
             throw input_error(folder.path_of(i).string() + ": its label \"" + labels[i] + "\" by the rule " +
-                              rule.text() + " is not one of the " + std::to_string(class_names.size()) +
-                              " known classes: " + first_of(class_names));
+                              rule + " is not one of the " + std::to_string(result.class_names.size()) +
+                              " known classes: " + first_of(result.class_names));
         result.of_photo.push_back(place->second);
     }
     return result;
 }
 
-void require_no_lost_class(const image_folder& folder, const label_rule& rule, const photo_labels& found) {
-    const std::string root_name = root_name_of(folder);
-    for (const broken_photo& photo : folder.broken) {
-        const label lost = rule.label_of(photo.name, root_name);
-        if (!lost || std::ranges::binary_search(found.class_names, *lost)) continue;
-        throw input_error("no photograph of the class \"" + *lost + "\" in " + folder.root.string() +
-                          " can be read, the first is " + photo.reason +
-                          "; --max-bad-images F allows it where no more than that part of all is broken");
+constexpr std::string_view table_prefix = "csv=";
+
+labelled_photos label_by_table(dataset_folder& set, const std::filesystem::path& folder, const labelling& how,
+                               const std::vector<std::string>* known) {
+    const std::filesystem::path given = how.rule.substr(table_prefix.size());
+    std::error_code error;
+    const std::filesystem::path file =
+        std::filesystem::exists(folder / given, error) ? folder / given : given;
+    table_labels table = read_label_table(set.photographs, file, how.columns);
+    labelled_photos result{.labels = number(set.photographs, table.of_photo, how.rule, known),
+                           .validates = std::move(table.validates),
+                           .broken = std::move(table.broken),
+                           .warnings = {}};
+    if (table.not_listed > 0)
+        result.warnings.push_back(std::to_string(table.not_listed) + " photographs are not in " +
+                                  file.string() + " and are left alone");
+    return result;
+}
+
+} // namespace
+
+photo_labels label_photos(const image_folder& folder, const label_rule& rule) {
+    return number(folder, labels_of(folder, rule), rule.text(), nullptr);
+}
+
+labelled_photos label_dataset(dataset_folder& set, const std::filesystem::path& folder, const labelling& how,
+                              const std::vector<std::string>* known) {
+    check_labelling(how);
+    if (how.rule.starts_with(table_prefix)) return label_by_table(set, folder, how, known);
+    const label_rule rule = label_rule::parse(how.rule);
+    labelled_photos result{.labels =
+                               number(set.photographs, labels_of(set.photographs, rule), how.rule, known),
+                           .validates = {},
+                           .broken = {},
+                           .warnings = {}};
+    const std::string root = root_of(set.photographs);
+    for (const broken_photo& photo : set.photographs.broken)
+        if (const label found = rule.label_of(photo.name, root))
+            result.broken.push_back({*found, photo.reason});
+    return result;
+}
+
+void require_no_lost_class(const labelled_photos& found) {
+    for (const auto& [label, reason] : found.broken)
+        if (!std::ranges::binary_search(found.labels.class_names, label))
+            throw input_error("no photograph of the class \"" + label + "\" can be read, the first is " +
+                              reason +
+                              "; --max-bad-images F allows it where no more than that part of all is broken");
+}
+
+void check_labelling(const labelling& how) {
+    if (how.rule.starts_with(table_prefix)) {
+        if (how.rule.size() == table_prefix.size()) throw usage_error("--labels csv= names no file");
+        return;
     }
+    static_cast<void>(label_rule::parse(how.rule));
+    const table_columns& columns = how.columns;
+    if (!columns.file.empty() || !columns.label.empty() || !columns.valid.empty())
+        throw usage_error(
+            "--file-column, --label-column and --valid-column are of a table: --labels csv=FILE");
 }
 
 } // namespace petnet::data

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a photograph shows, told by its name.
+// What a photograph shows, told by its name or by a table.
 #pragma once
 
 #include "data/dataset_folder.hpp"
+#include "data/label_table.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,21 +23,21 @@ class label_rule {
     //   breed      the file name up to the last '_' that is followed by digits and an extension
     //              (fastai's r'^(.*)_\d+.jpg$', whatever the extension)
     //   folder     the name of the folder the file lies in
-    //   regex=RE   the first group of the ECMAScript expression RE searched for in the file name
+    //   regex=RE   the first group of the ECMAScript expression RE searched for in the file name; in the
+    //   whole
+    //              path where RE has a '/' (fastai's from_path_re)
     // usage_error: anything else, an RE that is malformed, has no group, is longer than 1000 bytes or needs
     // backtracking (a reference to a group).
     [[nodiscard]] static label_rule parse(std::string_view text);
 
     // The label of a photograph; nothing where the rule does not fit or gives an empty label. `name` is
-    // relative to the folder called `root_name`. Takes time linear in the name for every rule.
-    [[nodiscard]] std::optional<std::string> label_of(std::string_view name,
-                                                      std::string_view root_name) const;
+    // relative to the folder `root`. Takes time linear in the name for every rule.
+    [[nodiscard]] std::optional<std::string> label_of(std::string_view name, std::string_view root) const;
 
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
 
   private:
-    using function =
-        std::function<std::optional<std::string>(std::string_view name, std::string_view root_name)>;
+    using function = std::function<std::optional<std::string>(std::string_view name, std::string_view root)>;
     label_rule(std::string_view text, function of) : text_(text), of_(std::move(of)) {}
 
     std::string text_;
@@ -55,12 +57,32 @@ struct photo_labels {
 // input_error: a photograph the rule does not fit (named, with the rule), or fewer than two classes.
 [[nodiscard]] photo_labels label_photos(const image_folder& folder, const label_rule& rule);
 
-// The same against a known list of classes (evaluation): input_error where a label is not among them.
-[[nodiscard]] photo_labels label_photos(const image_folder& folder, const label_rule& rule,
-                                        const std::vector<std::string>& class_names);
+// How the photographs of a data set are labelled.
+struct labelling {
+    std::string rule; // label_rule::parse()'s, or csv=FILE: below the data set's folder if it is there
+    table_columns columns;
+};
 
-// A class is lost where files are named like photographs of it, and none of them can be read. input_error
+struct labelled_photos {
+    photo_labels labels;
+    std::vector<bool> validates; // what the table says of each photograph; empty where it does not
+    std::vector<table_labels::broken_row>
+        broken;                        // of the photographs that are broken, where a label fits them
+    std::vector<std::string> warnings; // a line each
+};
+
+// Labels the photographs of the set in `folder`; a table takes those that it does not name out of it. With
+// `known` classes a label that is not among them is an input_error, and one class is enough. Errors as
+// label_photos' and read_label_table's; usage_error where columns are named and there is no table.
+[[nodiscard]] labelled_photos label_dataset(dataset_folder& set, const std::filesystem::path& folder,
+                                            const labelling& how,
+                                            const std::vector<std::string>* known = nullptr);
+
+// A class is lost where files are named as photographs of it, and none of them can be read. input_error
 // naming such a class and why its first file cannot be read.
-void require_no_lost_class(const image_folder& folder, const label_rule& rule, const photo_labels& found);
+void require_no_lost_class(const labelled_photos& found);
+
+// usage_error where `rule` is none.
+void check_labelling(const labelling& how);
 
 } // namespace petnet::data

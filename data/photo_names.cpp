@@ -29,6 +29,7 @@ std::size_t photo_names::look_up(const index& names, std::string_view name) {
 }
 
 std::size_t photo_names::find(std::string_view name) const {
+    if (name.empty()) return none;
     if (const std::size_t photo = look_up(by_path_, name); photo != none) return photo;
     const fs::path path = fs::path(name).lexically_normal();
     for (const fs::path& below :

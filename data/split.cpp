@@ -15,17 +15,6 @@ namespace {
 
 constexpr std::size_t longest_list = 256 * 1024 * 1024;
 
-photo_split from_marks(const std::vector<bool>& validates, const std::string& what) {
-    photo_split split;
-    for (std::size_t i = 0; i < validates.size(); ++i)
-        (validates[i] ? split.valid : split.train).push_back(i);
-    if (split.valid.empty() || split.train.empty())
-        throw input_error(what + " leaves " +
-                          (split.valid.empty() ? "no photograph to validate" : "none to train") + " of " +
-                          std::to_string(validates.size()));
-    return split;
-}
-
 std::string_view trimmed(std::string_view line) {
     constexpr std::string_view blanks = " \t\r";
     const std::size_t from = line.find_first_not_of(blanks);
@@ -75,6 +64,17 @@ std::string_view oxford_name(std::string_view line) {
 
 } // namespace
 
+photo_split split_by_marks(const std::vector<bool>& validates, const std::string& what) {
+    photo_split split;
+    for (std::size_t i = 0; i < validates.size(); ++i)
+        (validates[i] ? split.valid : split.train).push_back(i);
+    if (split.valid.empty() || split.train.empty())
+        throw input_error(what + " leaves " +
+                          (split.valid.empty() ? "no photograph to validate" : "none to train") + " of " +
+                          std::to_string(validates.size()));
+    return split;
+}
+
 photo_split random_split(std::size_t count, double valid_fraction, std::uint64_t seed) {
     if (!(valid_fraction > 0 && valid_fraction < 1))
         throw usage_error("--valid-pct must lie between 0 and 1, not " + std::to_string(valid_fraction));
@@ -82,7 +82,7 @@ photo_split random_split(std::size_t count, double valid_fraction, std::uint64_t
     const std::vector<std::size_t> shuffled = random_permutation(count, random_key(seed).child("split"));
     std::vector<bool> validates(count, false);
     for (std::size_t i = 0; i < valid; ++i) validates[shuffled[i]] = true;
-    return from_marks(validates, "the random split (--valid-pct)");
+    return split_by_marks(validates, "the random split (--valid-pct)");
 }
 
 photo_split split_by_list(const image_folder& folder, const std::filesystem::path& list) {
@@ -109,7 +109,7 @@ photo_split split_by_list(const image_folder& folder, const std::filesystem::pat
         if (validates[photo]) refuse("is named twice");
         validates[photo] = true;
     }
-    return from_marks(validates, list.string());
+    return split_by_marks(validates, list.string());
 }
 
 std::string list_of(const std::vector<std::string>& names) {
@@ -126,7 +126,7 @@ photo_split split_by_folders(const image_folder& folder, const folder_split& spl
     std::vector<bool> validates;
     for (const photo_entry& photo : folder.photos)
         validates.push_back(photo.name.starts_with(split.valid + '/'));
-    return from_marks(validates, "the split by " + split.train + "/ and " + split.valid + "/");
+    return split_by_marks(validates, "the split by " + split.train + "/ and " + split.valid + "/");
 }
 
 std::vector<std::size_t> epoch_order(const std::vector<std::size_t>& train, std::uint64_t seed,

@@ -37,6 +37,10 @@ struct photo_split {
 // The validation set is what lies in the folder split.valid, as fastai's GrandparentSplitter has it.
 [[nodiscard]] photo_split split_by_folders(const image_folder& folder, const folder_split& split);
 
+// The validation set is what is marked, one mark for each photograph; `what` says by what. input_error where
+// either side would be empty.
+[[nodiscard]] photo_split split_by_marks(const std::vector<bool>& validates, const std::string& what);
+
 // The training photographs in the order of an epoch (counted from 0 over the whole run): a random permutation
 // under random_key(seed).child("shuffle").child(epoch), a function of its arguments only.
 [[nodiscard]] std::vector<std::size_t> epoch_order(const std::vector<std::size_t>& train, std::uint64_t seed,

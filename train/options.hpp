@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "data/label_table.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -12,9 +14,10 @@ inline constexpr double default_valid_pct = 0.2, default_max_bad_images = 0.01;
 
 // `petnet train`'s options; interface.md gives their meaning, the help texts in app/ repeat it.
 struct train_options {
-    std::filesystem::path data; // empty: the embedded sample
-    std::string labels;         // empty: data::default_rule()
-    std::string split = "auto"; // "auto", "random" or "folders"
+    std::filesystem::path data;  // empty: the embedded sample
+    std::string labels;          // empty: data::default_rule()
+    data::table_columns columns; // of --labels csv=FILE
+    std::string split = "auto";  // "auto", "random" or "folders"
     std::string
         weights; // "imagenet", "embedded", "random" or a file; empty: embedded with the sample, else imagenet
     std::int64_t size = 224;

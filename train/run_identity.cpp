@@ -20,6 +20,9 @@ bool is_utf8(const std::string& text) {
 nlohmann::json options_json(const train_options& o) {
     return {{"data", o.data.string()},
             {"labels", o.labels},
+            {"file_column", o.columns.file},
+            {"label_column", o.columns.label},
+            {"valid_column", o.columns.valid},
             {"weights", o.weights},
             {"size", o.size},
             {"recipe", o.recipe},

@@ -56,17 +56,6 @@ weight_source find_weights(const train_options& options, const data::work_listen
     return {name, name};
 }
 
-void label(training_inputs& inputs, const train_options& options, const data::dataset_folder& set) {
-    inputs.label_rule = options.labels.empty() ? data::default_rule(set) : options.labels;
-    const data::label_rule rule = data::label_rule::parse(inputs.label_rule);
-    inputs.labels = data::label_photos(set.photographs, rule);
-    if (!options.max_bad_images) data::require_no_lost_class(set.photographs, rule, inputs.labels);
-    for (const std::string& name : inputs.labels.class_names)
-        if (!is_utf8(name))
-            throw input_error("the class name \"" + name +
-                              "\" is not UTF-8 text: rename its files or folder");
-}
-
 // As fastai, which knows the classes of the training photographs only. A random split may leave a class none.
 void require_trained_classes(const training_inputs& inputs, const data::image_folder& folder) {
     std::vector<bool> trained(inputs.labels.class_names.size());
@@ -81,9 +70,15 @@ void require_trained_classes(const training_inputs& inputs, const data::image_fo
                               inputs.labels.class_names[class_of(photo)] + "\"");
 }
 
-void split(training_inputs& inputs, const train_options& options, const data::dataset_folder& set) {
+// `marked`: what a table says of each photograph, or empty.
+void split(training_inputs& inputs, const train_options& options, const data::dataset_folder& set,
+           const std::vector<bool>& marked) {
     const data::image_folder& folder = set.photographs;
-    if (!options.valid_list.empty()) {
+    if (!marked.empty()) {
+        inputs.split = data::split_by_marks(marked, "the column " + options.columns.valid);
+        inputs.split_words = "by the column " + options.columns.valid;
+        require_trained_classes(inputs, folder);
+    } else if (!options.valid_list.empty()) {
         inputs.split = data::split_by_list(folder, options.valid_list);
         inputs.split_words = "by " + options.valid_list.string();
     } else if (options.split == "folders" || (options.split == "auto" && set.split && !options.valid_pct)) {
@@ -98,6 +93,25 @@ void split(training_inputs& inputs, const train_options& options, const data::da
                                           options.seed);
         inputs.split_words = "at random";
     }
+}
+
+// Labels the photographs and splits them, and says what is odd about both.
+void label_and_split(training_inputs& inputs, const train_options& options, data::dataset_folder& set,
+                     const std::function<void(const std::string&)>& warn) {
+    inputs.label_rule = options.labels.empty() ? data::default_rule(set) : options.labels;
+    data::labelled_photos labelled =
+        data::label_dataset(set, inputs.data_folder, {inputs.label_rule, options.columns});
+    if (!options.max_bad_images) data::require_no_lost_class(labelled);
+    inputs.labels = std::move(labelled.labels);
+    for (const std::string& name : inputs.labels.class_names)
+        if (!is_utf8(name))
+            throw input_error("the class name \"" + name +
+                              "\" is not UTF-8 text: rename its files or folder");
+    split(inputs, options, set, labelled.validates);
+    for (const std::string& line : set.warnings()) warn(line);
+    for (const std::string& line : labelled.warnings) warn(line);
+    if (options.labels.empty() && inputs.label_rule != "cat-dog")
+        warn("the photographs lie in folders, which are taken for their classes; --labels says otherwise");
 }
 
 double guess_error(const std::vector<std::int32_t>& labels, const data::photo_split& split,
@@ -116,24 +130,19 @@ double guess_error(const std::vector<std::int32_t>& labels, const data::photo_sp
 training_inputs load_inputs(const train_options& options, const data::work_listener& fetching,
                             const std::function<void(const std::string&)>& warn, const process_place& place) {
     check_inputs(options);
-    if (!options.labels.empty()) static_cast<void>(data::label_rule::parse(options.labels));
+    if (!options.labels.empty()) data::check_labelling({options.labels, options.columns});
 
     training_inputs inputs;
     stopwatch watch;
     inputs.data_folder = data_folder(options.data, fetching);
     data::dataset_folder set = data::open_dataset_folder(inputs.data_folder);
-    label(inputs, options, set);
-    split(inputs, options, set);
-    for (const std::string& line : set.warnings()) warn(line);
-    if (options.labels.empty() && inputs.label_rule != "cat-dog")
-        warn("the photographs lie in folders, which are taken for their classes; --labels says otherwise");
-    data::image_folder& folder = set.photographs;
+    label_and_split(inputs, options, set, warn);
     inputs.batch_size = batch_of_rank(options.batch_size, place.group.size());
     static_cast<void>(steps_per_epoch(inputs.split.train.size(), options.batch_size));
     inputs.augment = options.recipe == "augmented";
     const std::int64_t photo_size = inputs.augment ? data::presized(options.size) : options.size;
     inputs.photos = std::make_unique<data::photo_store>(
-        std::move(folder),
+        std::move(set.photographs),
         data::store_options{.image_size = static_cast<std::size_t>(photo_size),
                             .max_broken = options.max_bad_images.value_or(default_max_bad_images),
                             .turned =

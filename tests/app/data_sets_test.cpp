@@ -102,6 +102,28 @@ TEST_F(data_sets, one_class_alone_can_be_evaluated) {
     EXPECT_THAT(result.out, HasSubstr("of 5)"));
 }
 
+TEST_F(data_sets, labels_come_from_a_table) {
+    fill({"a", "b"}, 4);
+    write("d/labels.csv", "use,file,what\ntrain,IMG_0.jpg,x\ntrain,a/photo1.jpg,y\ntrain,a/IMG_2.jpg,x\n"
+                          "train,./a/photo3.jpg,y\nvalid,b/IMG_4.jpg,x\nvalid,photo5.jpg,y\n");
+    const arguments table{"--labels",       "csv=labels.csv", "--file-column",  "file",
+                          "--label-column", "what",           "--valid-column", "use"};
+    const outcome result = trained(table);
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("4 to train, 2 to validate, split by the column use"));
+    EXPECT_THAT(result.err, HasSubstr("Warning: 2 photographs are not in "));
+    EXPECT_EQ(record_of("o").at("classes"), (std::vector<std::string>{"x", "y"}));
+    EXPECT_EQ(content_of(at("o/valid.txt")), "b/IMG_4.jpg\nb/photo5.jpg\n");
+    arguments judged{"evaluate", "--model", at("o"), "--data", at("d")};
+    judged.insert(judged.end(), table.begin(), table.end());
+    EXPECT_THAT(run(judged).err, HasSubstr("2 photographs of"));
+    arguments shown{"inspect", at("d")};
+    shown.insert(shown.end(), table.begin(), table.end());
+    EXPECT_THAT(run(shown).out, HasSubstr("2 classes by --labels csv=labels.csv"));
+    EXPECT_TRUE(refused(trained({"--labels", "csv=none.csv"}), 3, {"none.csv"}));
+    EXPECT_TRUE(refused(trained({"--labels", "folder", "--file-column", "1"}), 2, {"csv=FILE"}));
+}
+
 TEST_F(data_sets, of_an_option_given_twice_the_last_counts) {
     fill({"cat", "dog"});
     const outcome result = trained({"--seed", "1", "--labels", "breed", "--labels", "folder", "--seed", "2"});

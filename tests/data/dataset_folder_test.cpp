@@ -129,12 +129,12 @@ TEST_F(dataset_folder_test, class_folders_are_the_default_where_all_photographs_
 
 TEST_F(dataset_folder_test, a_class_whose_photographs_are_all_broken_is_lost) {
     folder_.write("bird/1.heic", "ftyp");
-    const dataset_folder set = set_of({"cat/1.jpg", "dog/1.jpg"});
-    const label_rule rule = label_rule::parse("folder");
-    const photo_labels labels = label_photos(set.photographs, rule);
-    EXPECT_THAT(message_of<input_error>([&] { require_no_lost_class(set.photographs, rule, labels); }),
+    dataset_folder set = set_of({"cat/1.jpg", "dog/1.jpg"});
+    EXPECT_THAT(message_of<input_error>([&] {
+                    require_no_lost_class(label_dataset(set, folder_.path(), {"folder", {}}));
+                }),
                 HasSubstr("no photograph of the class \"bird\""));
     folder_.write("bird/2.jpg", jpeg_start);
-    const dataset_folder found = open_dataset_folder(folder_.path());
-    EXPECT_NO_THROW(require_no_lost_class(found.photographs, rule, label_photos(found.photographs, rule)));
+    dataset_folder found = open_dataset_folder(folder_.path());
+    EXPECT_NO_THROW(require_no_lost_class(label_dataset(found, folder_.path(), {"folder", {}})));
 }

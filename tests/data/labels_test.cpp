@@ -66,7 +66,7 @@ TEST(labels, bad_rules_are_usage_errors) {
     const auto refusal = [](const std::string& rule) {
         return message_of<usage_error>([&] { (void)label_rule::parse(rule); });
     };
-    EXPECT_THAT(refusal("cats"), HasSubstr("expected cat-dog, breed, folder or regex=RE"));
+    EXPECT_THAT(refusal("cats"), HasSubstr("expected cat-dog, breed, folder, regex=RE or csv=FILE"));
     EXPECT_THAT(refusal("regex=("), HasSubstr("not a valid regular expression"));
     EXPECT_THAT(refusal("regex=abc"), HasSubstr("has no group"));
     EXPECT_THAT(refusal(R"(regex=(a)\1)"), HasSubstr("refers back"));
@@ -84,11 +84,30 @@ TEST(labels, errors_name_the_file_and_the_rule) {
 }
 
 TEST(labels, known_classes_keep_their_numbers) {
-    const image_folder folder = folder_of({"b/1.jpg", "a/2.jpg"});
-    const label_rule rule = label_rule::parse("folder");
-    EXPECT_THAT(label_photos(folder, rule, {"c", "b", "a"}).of_photo, ElementsAre(1, 2));
-    EXPECT_THAT(message_of<input_error>([&] {
-                    (void)label_photos(folder, rule, {"b", "c"});
+    dataset_folder set{.photographs = folder_of({"b/1.jpg", "a/2.jpg"}), .split = {}, .others = {}};
+    const std::vector<std::string> known{"c", "b", "a"}, others{"b", "c"};
+    EXPECT_THAT(label_dataset(set, "some", {"folder", {}}, &known).labels.of_photo, ElementsAre(1, 2));
+    EXPECT_THAT(
+        message_of<input_error>([&] {
+            (void)label_dataset(set, "some", {"folder", {}}, &others);
+        }),
+        HasSubstr("a/2.jpg: its label \"a\" by the rule folder is not one of the 2 known classes: b, c"));
+    set.photographs = folder_of({"b/1.jpg"});
+    EXPECT_THAT(label_dataset(set, "some", {"folder", {}}, &known).labels.of_photo, ElementsAre(1));
+}
+
+TEST(labels, an_expression_with_a_slash_is_of_the_path) {
+    EXPECT_EQ(label(R"(regex=/([^/]+)_\d+.jpg$)", "sub/pug_12.jpg"), "pug");
+    EXPECT_EQ(label(R"(regex=([^/]+)/[^/]+$)", "a/b/1.jpg"), "b");
+    EXPECT_EQ(label(R"(regex=([^/]+)/[^/]+$)", "1.jpg"), "root");
+    EXPECT_EQ(label("regex=(a+)/", std::string(5000, 'a') + "/1.jpg"), "(none)");
+}
+
+TEST(labels, columns_are_of_a_table) {
+    EXPECT_THAT(message_of<usage_error>([] {
+                    check_labelling({"folder", {.file = "", .label = "1", .valid = ""}});
                 }),
-                HasSubstr("a/2.jpg: its label \"a\""));
+                HasSubstr("--label-column"));
+    EXPECT_THAT(message_of<usage_error>([] { check_labelling({"csv=", {}}); }), HasSubstr("names no file"));
+    EXPECT_NO_THROW(check_labelling({"csv=labels.csv", {.file = "", .label = "1", .valid = ""}}));
 }
