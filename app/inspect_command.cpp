@@ -4,6 +4,7 @@
 #include "app/inspect_folder.hpp"
 #include "base/errors.hpp"
 #include "model/weights/tensor_layout.hpp"
+#include "model/weights/value_check.hpp"
 #include "model/weights/weight_file.hpp"
 #include "model/weights/weight_names.hpp"
 
@@ -22,15 +23,20 @@ void inspect_weights(const fs::path& file) {
     const model::weight_file weights = model::read_weight_file(file);
     std::size_t values = 0;
     std::vector<std::string> names;
+    model::value_check check;
     for (const model::weight_tensor& tensor : weights.tensors) {
-        fmt::print("{:<44} {:<9} {}\n", tensor.name, model::to_string(tensor.dtype),
-                   model::extents_text(tensor.shape));
+        const model::unusable_values unusable = check.add(tensor.name, tensor.to_float32());
+        fmt::print("{:<44} {:<9} {}{}\n", tensor.name, model::to_string(tensor.dtype),
+                   model::extents_text(tensor.shape),
+                   unusable.any() ? "  has " + model::to_string(unusable) : "");
         values += tensor.element_count();
         names.push_back(tensor.name);
     }
     for (const auto& [key, value] : weights.metadata) fmt::print("metadata {}: {}\n", key, value);
     fmt::print("{} tensors, {:.1f} million values\n", weights.tensors.size(),
                static_cast<double>(values) / 1e6);
+
+    if (const auto finding = check.finding()) fmt::print("Unusable: {}\n", *finding);
 
     const model::weight_name_mapping mapping = model::map_weight_names(names, file.string());
     const auto count = [&](const std::vector<std::string>& wanted) {

@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "model/weights/tensor_layout.hpp"
+#include "model/weights/value_check.hpp"
 #include "model/weights/weight_names.hpp"
 
 #include <memory>
@@ -22,18 +23,41 @@ constexpr const char* loss_scale_name = "loss_scale";
 // Tensors by petnet's name.
 using tensor_table = std::unordered_map<std::string, const weight_tensor*>;
 
-void fill(kernels::backend& device, const kernels::tensor_view& to, const std::string& name,
-          const tensor_table& table, std::string_view file) {
-    const auto found = table.find(name);
-    if (found == table.end())
-        throw input_error(std::string(file) + ": these are weights of another network: " + name +
-                          " is missing (ResNet-34 is expected)");
-    const weight_tensor& tensor = *found->second;
-    if (tensor.shape != extents(to.desc.dims))
-        throw input_error(std::string(file) + ": these are weights of another network: " + name + " is " +
-                          extents_text(tensor.shape) + ", expected " + extents_text(extents(to.desc.dims)));
-    device.write(to, std::span<const float>(tensor.to_float32()));
-}
+// Brings tensors of a file to a device. Every weight that petnet uses passes here and becomes float32.
+class tensor_loader {
+  public:
+    tensor_loader(kernels::backend& device, const tensor_table& table, std::string_view file)
+        : device_(device), table_(table), file_(file) {}
+
+    void fill(const kernels::tensor_view& to, const std::string& name) {
+        const auto found = table_.find(name);
+        if (found == table_.end())
+            throw input_error(file_ + ": these are weights of another network: " + name +
+                              " is missing (ResNet-34 is expected)");
+        const weight_tensor& tensor = *found->second;
+        if (tensor.shape != extents(to.desc.dims))
+            throw input_error(file_ + ": these are weights of another network: " + name + " is " +
+                              extents_text(tensor.shape) + ", expected " +
+                              extents_text(extents(to.desc.dims)));
+        const std::vector<float> values = tensor.to_float32();
+        check_.add(tensor.name, values);
+        device_.write(to, std::span<const float>(values));
+    }
+
+    // input_error where a value cannot be used.
+    void require_usable() const {
+        if (const auto finding = check_.finding())
+            throw input_error(file_ + ": " + *finding +
+                              ": a network with them answers NaN; use a file from before they broke "
+                              "(petnet inspect FILE lists the broken tensors)");
+    }
+
+  private:
+    kernels::backend& device_;
+    const tensor_table& table_;
+    std::string file_;
+    value_check check_;
+};
 
 weight_tensor owned_tensor(kernels::backend& device, std::string name, const kernels::tensor_view& from) {
     auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(from.desc.dims.elements()));
@@ -65,10 +89,12 @@ loaded_weights load_weights(parameters& p, const weight_file& weights, std::stri
     for (const running_statistic& entry : p.statistics())
         if (entry.in_head && !matches(entry.name, entry.value)) result.head = false;
 
+    tensor_loader loader(p.device(), table, file);
     for (const parameter& entry : p.trained())
-        if (!entry.in_head() || result.head) fill(p.device(), entry.value, entry.name, table, file);
+        if (!entry.in_head() || result.head) loader.fill(entry.value, entry.name);
     for (const running_statistic& entry : p.statistics())
-        if (!entry.in_head || result.head) fill(p.device(), entry.value, entry.name, table, file);
+        if (!entry.in_head || result.head) loader.fill(entry.value, entry.name);
+    loader.require_usable();
     return result;
 }
 
@@ -90,14 +116,15 @@ std::vector<weight_tensor> collect_state(const parameters& p, bool moments) {
 void restore_state(parameters& p, const weight_file& state, std::string_view file) {
     tensor_table table;
     for (const weight_tensor& tensor : state.tensors) table.emplace(tensor.name, &tensor);
+    tensor_loader loader(p.device(), table, file);
     for (const parameter& entry : p.trained()) {
-        fill(p.device(), entry.value, entry.name, table, file);
-        fill(p.device(), entry.m, "adam.m." + entry.name, table, file);
-        fill(p.device(), entry.v, "adam.v." + entry.name, table, file);
+        loader.fill(entry.value, entry.name);
+        loader.fill(entry.m, "adam.m." + entry.name);
+        loader.fill(entry.v, "adam.v." + entry.name);
     }
-    for (const running_statistic& entry : p.statistics())
-        fill(p.device(), entry.value, entry.name, table, file);
-    if (p.loss_scale().present()) fill(p.device(), p.loss_scale(), loss_scale_name, table, file);
+    for (const running_statistic& entry : p.statistics()) loader.fill(entry.value, entry.name);
+    if (p.loss_scale().present()) loader.fill(p.loss_scale(), loss_scale_name);
+    loader.require_usable();
 }
 
 } // namespace petnet::model

@@ -20,7 +20,8 @@ struct loaded_weights {
 
 // Fills the body, and the head where the file has one of the network's shape, from a file whose tensors carry
 // any of the names of weight_names.hpp. input_error naming `file` and the first tensor of the body that is
-// missing or of another shape.
+// missing or of another shape, or the first that is used and holds values as value_check.hpp finds them.
+// After an error the parameters are of no use.
 loaded_weights load_weights(parameters& p, const weight_file& weights, std::string_view file);
 
 // What training changes, as float32 tensors in PyTorch's layouts: parameters and running statistics, and with
@@ -28,8 +29,8 @@ loaded_weights load_weights(parameters& p, const weight_file& weights, std::stri
 // tensors own their values.
 [[nodiscard]] std::vector<weight_tensor> collect_state(const parameters& p, bool moments);
 
-// The reverse of collect_state(p, true). input_error naming `file` and the tensor that is missing or of
-// another shape.
+// The reverse of collect_state(p, true). input_error naming `file` and the tensor that is missing, of another
+// shape, or holds values as value_check.hpp finds them; after it the parameters are of no use.
 void restore_state(parameters& p, const weight_file& state, std::string_view file);
 
 } // namespace petnet::model

@@ -4,6 +4,9 @@
 #include "tests/app/folders.hpp"
 #include "tests/support/golden.hpp"
 
+#include <limits>
+#include <memory>
+
 using namespace petnet::testing;
 using petnet::model::weight_file;
 using petnet::model::weight_tensor;
@@ -110,6 +113,58 @@ TEST_F(weights, what_has_no_place_is_told) {
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_NE(result.err.find("Warning: "), std::string::npos);
     EXPECT_NE(result.err.find("auxiliary.weight"), std::string::npos) << result.err;
+}
+
+// The file's tensors, copied, with `value` in one of them.
+std::vector<weight_tensor> with_value(const weight_file& file, const std::string& name, std::size_t place,
+                                      float value) {
+    std::vector<weight_tensor> tensors = file.tensors;
+    for (weight_tensor& tensor : tensors)
+        if (tensor.name == name) {
+            auto values = std::make_shared<std::vector<float>>(tensor.to_float32());
+            values->at(place) = value;
+            tensor = petnet::model::float32_tensor(name, tensor.shape, *values);
+            tensor.storage = values;
+        }
+    return tensors;
+}
+
+constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinite = std::numeric_limits<float>::infinity();
+
+TEST_F(weights, that_are_not_finite_are_refused_by_all_that_train) {
+    const weight_file good = petnet::model::read_weight_file(embedded());
+    const std::string nan_file = save("nan.safetensors", with_value(good, "conv1.weight", 0, nan_value));
+    expect_refused(nan_file, {nan_file, "conv1.weight has 1 value that is not finite"});
+    EXPECT_TRUE(refused(run({"lr-find", "--data", at("d"), "--weights", nan_file, "--size", "32",
+                             "--batch-size", "4", "--output", at("lr.svg")}),
+                        3, {nan_file, "conv1.weight has 1 value that is not finite"}));
+    const std::string variance =
+        save("variance.safetensors", with_value(good, "layer4.2.bn2.running_var", 511, -1.0F));
+    expect_refused(variance, {variance, "layer4.2.bn2.running_var has 1 negative variance"});
+
+    // inspect shows it instead.
+    const outcome inspected = run({"inspect", nan_file});
+    EXPECT_EQ(inspected.code, 0) << inspected.err;
+    EXPECT_NE(inspected.out.find("64x3x7x7  has 1 value that is not finite\n"), std::string::npos);
+    EXPECT_NE(inspected.out.find("\nUnusable: conv1.weight has 1 value that is not finite\n"),
+              std::string::npos);
+    EXPECT_EQ(run({"inspect", embedded().string()}).out.find("Unusable"), std::string::npos);
+}
+
+TEST_F(weights, models_that_are_not_finite_give_no_answer) {
+    const outcome trained = run(training(photographs("d", 8), "o", frozen()));
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    const weight_file good = petnet::model::read_weight_file(folder() / "o" / "model.safetensors");
+    const std::string broken = at("broken.safetensors");
+    petnet::model::write_safetensors(broken, with_value(good, "head.fc2.weight", 1, -infinite),
+                                     good.metadata);
+    for (const arguments& words : {arguments{"predict", "--model", broken, at("d")},
+                                   arguments{"evaluate", "--model", broken, "--data", at("d")},
+                                   arguments{"export", "--model", broken, "--onnx", at("m.onnx")},
+                                   arguments{"serve", "--model", broken, "--port", "0"}})
+        EXPECT_TRUE(refused(run(words), 3, {broken, "head.fc2.weight has 1 value that is not finite"}))
+            << words[0];
 }
 
 TEST_F(weights, imagenet_without_a_network_says_what_to_do) {
