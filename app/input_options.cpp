@@ -72,8 +72,9 @@ void add_input_options(CLI::App& command, train::train_options& o) {
 
     add("Training", "--weights", o.weights,
         "start: imagenet (fetched where it is not there), embedded, random, or a file (safetensors or torch "
-        ".pth); absent: embedded with the sample, else imagenet")
-        ->option_text("imagenet|embedded|random|FILE");
+        ".pth), with the KEY of one of several sets of weights in it; absent: embedded with the sample, else "
+        "imagenet")
+        ->option_text("imagenet|embedded|random|FILE[:KEY]");
     add("Training", "--batch-size", o.batch_size, "photographs per step, of all processes together");
     add("Training", "--seed", o.seed,
         "of the split, the order, the crops, the head and dropout; same seed, same bits")

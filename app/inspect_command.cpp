@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/commands.hpp"
+#include "app/console.hpp"
 #include "app/input_options.hpp"
 #include "app/inspect_folder.hpp"
 #include "base/errors.hpp"
@@ -7,6 +8,7 @@
 #include "model/weights/value_check.hpp"
 #include "model/weights/weight_file.hpp"
 #include "model/weights/weight_names.hpp"
+#include "model/weights/weight_sets.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -19,8 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void inspect_weights(const fs::path& file) {
-    const model::weight_file weights = model::read_weight_file(file);
+void inspect_weights(const std::string& path) {
+    const auto [file, key] = model::place_of_weights(path);
+    const model::weight_file weights = model::read_weight_file(file, key);
     std::size_t values = 0;
     std::vector<std::string> names;
     model::value_check check;
@@ -32,13 +35,15 @@ void inspect_weights(const fs::path& file) {
         values += tensor.element_count();
         names.push_back(tensor.name);
     }
-    for (const auto& [key, value] : weights.metadata) fmt::print("metadata {}: {}\n", key, value);
+    for (const auto& [name, value] : weights.metadata) fmt::print("metadata {}: {}\n", name, value);
     fmt::print("{} tensors, {:.1f} million values\n", weights.tensors.size(),
                static_cast<double>(values) / 1e6);
 
     if (const auto finding = check.finding()) fmt::print("Unusable: {}\n", *finding);
 
     const model::weight_name_mapping mapping = model::map_weight_names(names, file.string());
+    for (const std::vector<std::string>* places : {&weights.sets, &mapping.prefixes})
+        if (places->size() > 1) tell("Warning: {}\n", model::several_sets(file.string(), *places));
     const auto count = [&](const std::vector<std::string>& wanted) {
         return std::ranges::count_if(mapping.used, [&](const auto& used) {
             return std::ranges::find(wanted, used.name) != wanted.end();
@@ -61,7 +66,10 @@ void add_inspect(CLI::App& program, exit_status&) {
     CLI::App* command = program.add_subcommand(
         "inspect", "what a weight file, model or photo folder holds, or why it is refused");
     const auto arguments = std::make_shared<inspect_arguments>();
-    command->add_option("path", arguments->path, "file or folder")->required()->option_text("FILE|DIR");
+    command
+        ->add_option("path", arguments->path, "file or folder; KEY: of one of several sets of weights in it")
+        ->required()
+        ->option_text("FILE[:KEY]|DIR");
     command
         ->add_option(
             "--labels", arguments->labels.rule,

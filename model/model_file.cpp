@@ -5,6 +5,7 @@
 #include "model/weights/tensor_layout.hpp"
 #include "model/weights/value_check.hpp"
 #include "model/weights/weight_names.hpp"
+#include "model/weights/weight_sets.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -78,6 +79,11 @@ loaded_weights load_weights(parameters& p, const weight_file& weights, std::stri
 
     loaded_weights result;
     result.ignored = std::move(mapping.unknown);
+    const auto note_choice = [&](const std::vector<std::string>& places) {
+        if (places.size() > 1) result.choices.push_back(several_sets(file, places));
+    };
+    note_choice(weights.sets);
+    note_choice(mapping.prefixes);
     // A head for other classes is no error: it is what fine-tuning replaces.
     const auto matches = [&](const std::string& name, const kernels::tensor_view& view) {
         const auto found = table.find(name);

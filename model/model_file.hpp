@@ -16,6 +16,8 @@ namespace petnet::model {
 struct loaded_weights {
     bool head = false;                // the file also held a head for as many classes
     std::vector<std::string> ignored; // names in the file that no tensor of the network has
+    // Where the file holds several sets of weights, in words: which was read (weights/weight_sets.hpp).
+    std::vector<std::string> choices;
 };
 
 // Fills the body, and the head where the file has one of the network's shape, from a file whose tensors carry

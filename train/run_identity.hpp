@@ -18,7 +18,8 @@ namespace petnet::train {
 
 // A hash of everything that decides what is learned, and of nothing that does not: a continued run may have
 // other threads, and its folders may be mounted elsewhere. `precision` is the one chosen: "auto" may choose
-// another one on another machine. `weights` is the hash of their file.
+// another one on another machine. `weights` is the hash of their file, and the
+// key of the set in it that was named.
 [[nodiscard]] std::string identity_of(const train_options& options, const std::string& precision,
                                       const std::string& weights, const data::image_folder& folder,
                                       const data::photo_split& split);

@@ -42,7 +42,7 @@ void check_inputs(const train_options& options) {
 }
 
 struct weight_source {
-    std::filesystem::path file; // empty: random
+    model::weight_place place; // without a file: random
     std::string words;
 };
 
@@ -51,9 +51,9 @@ weight_source find_weights(const train_options& options, const data::work_listen
     if (name.empty()) name = options.data.empty() ? "embedded" : "imagenet";
     if (name == "random") return {{}, "random"};
     if (name == "embedded")
-        return {embedded_weights(), "embedded (pretrained on 59 animal classes of Tiny-ImageNet)"};
-    if (name == "imagenet") return {imagenet_weights(fetching), "ImageNet (torchvision)"};
-    return {name, name};
+        return {{embedded_weights(), {}}, "embedded (pretrained on 59 animal classes of Tiny-ImageNet)"};
+    if (name == "imagenet") return {{imagenet_weights(fetching), {}}, "ImageNet (torchvision)"};
+    return {model::place_of_weights(name), name};
 }
 
 // As fastai, which knows the classes of the training photographs only. A random split may leave a class none.
@@ -170,17 +170,19 @@ training_inputs load_inputs(const train_options& options, const data::work_liste
     inputs.parameters =
         std::make_unique<model::parameters>(*inputs.device, inputs.network, inputs.activations);
     model::initialise(*inputs.parameters, options.seed,
-                      source.file.empty() ? model::initialise_part::everything
-                                          : model::initialise_part::head);
+                      source.place.file.empty() ? model::initialise_part::everything
+                                                : model::initialise_part::head);
     inputs.weights = source.words;
     inputs.weights_hash = "random";
-    if (!source.file.empty()) {
-        const mapped_file bytes(source.file);
+    if (const auto& [file, key] = source.place; !file.empty()) {
+        const mapped_file bytes(file);
         inputs.weights_hash = sha256(bytes.bytes());
-        const model::loaded_weights loaded = model::load_weights(
-            *inputs.parameters, model::read_weight_file(source.file), source.file.string());
+        inputs.weights_key = key;
+        const model::loaded_weights loaded =
+            model::load_weights(*inputs.parameters, model::read_weight_file(file, key), file.string());
+        for (const std::string& choice : loaded.choices) warn(choice);
         if (!loaded.ignored.empty())
-            warn(source.file.string() + ": " + std::to_string(loaded.ignored.size()) +
+            warn(file.string() + ": " + std::to_string(loaded.ignored.size()) +
                  " tensors have no place in ResNet-34 and are ignored, the first is " + loaded.ignored[0]);
     }
     inputs.seconds_weights = watch.seconds();

@@ -34,6 +34,7 @@ struct training_inputs {
     std::unique_ptr<model::parameters> parameters;
     std::string weights;                         // where they come from, in words
     std::string weights_hash;                    // SHA-256 of their file, or "random"
+    std::string weights_key;                     // of several sets in that file, the one that was named
     std::int64_t batch_size = 0, image_size = 0; // batch_size: of each rank
     ranks::communicator* group = nullptr;
     bool augment = false;

@@ -30,7 +30,8 @@ void require_little_endian_system(const pickle_machine& machine, const pickle_va
 
 } // namespace
 
-weight_file read_torch_zip(byte_span bytes, std::string_view file, const std::shared_ptr<const void>& owner) {
+weight_file read_torch_zip(byte_span bytes, std::string_view file, const std::shared_ptr<const void>& owner,
+                           std::string_view key) {
     const auto entries = read_zip_directory(bytes, file);
     constexpr std::string_view pickle_name = "/data.pkl";
     std::string_view root;
@@ -57,11 +58,11 @@ weight_file read_torch_zip(byte_span bytes, std::string_view file, const std::sh
         storages.emplace(at->first.substr(folder.size()), at->second);
     pickle_machine machine(file);
     const pickle_value value = machine.run(entry(pickle_name)->second).first;
-    return {tensors_of(machine, value, storages, bytes.size(), file, owner), {}};
+    return weights_of(machine, value, storages, bytes.size(), file, owner, key);
 }
 
 weight_file read_torch_legacy(byte_span bytes, std::string_view file,
-                              const std::shared_ptr<const void>& owner) {
+                              const std::shared_ptr<const void>& owner, std::string_view key) {
     pickle_machine machine(file);
     byte_cursor cursor(bytes, file, "the file");
     const auto next_pickle = [&] {
@@ -86,17 +87,17 @@ weight_file read_torch_legacy(byte_span bytes, std::string_view file,
         element_sizes.emplace(storage.key, storage.element_size);
     }
     storage_map storages;
-    for (const pickle_value& key : machine.items(keys)) {
-        const auto size = element_sizes.find(machine.text(key));
+    for (const pickle_value& name : machine.items(keys)) {
+        const auto size = element_sizes.find(machine.text(name));
         if (size == element_sizes.end())
-            refuse(file, "storage " + printable(machine.text(key)) + " belongs to no tensor");
+            refuse(file, "storage " + printable(machine.text(name)) + " belongs to no tensor");
         const auto elements = cursor.read<std::uint64_t>();
         if (elements > cursor.remaining() / size->second)
             refuse(file, "storage " + printable(size->first) + " should have " + std::to_string(elements) +
                              " elements, but the file ends before; it is damaged or cut short");
         storages.emplace(size->first, cursor.take(elements * size->second));
     }
-    return {tensors_of(machine, value, storages, bytes.size(), file, owner), {}};
+    return weights_of(machine, value, storages, bytes.size(), file, owner, key);
 }
 
 } // namespace petnet::model

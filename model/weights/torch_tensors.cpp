@@ -2,7 +2,9 @@
 #include "model/weights/torch_tensors.hpp"
 
 #include "model/weights/refusal.hpp"
+#include "model/weights/state_dicts.hpp"
 #include "model/weights/tensor_layout.hpp"
+#include "model/weights/weight_sets.hpp"
 
 #include <algorithm>
 #include <array>
@@ -46,8 +48,6 @@ std::optional<weight_dtype> dtype_of(std::string_view global) {
     return std::nullopt;
 }
 
-bool is_tensor(const pickle_value& value) { return value.kind == pickle_kind::call; }
-
 class state_dict_reader {
   public:
     state_dict_reader(const pickle_machine& machine,
@@ -59,8 +59,8 @@ class state_dict_reader {
           owner_(owner),
           copies_left_(4 * static_cast<std::uint64_t>(file_size)) {}
 
-    std::vector<weight_tensor> read(const pickle_value& root) {
-        const auto items = machine_.items(state_dict_in(root));
+    std::vector<weight_tensor> read(const pickle_value& state_dict) {
+        const auto items = machine_.items(state_dict);
         std::unordered_map<std::string_view, std::size_t> places;
         std::vector<weight_tensor> tensors;
         for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -77,42 +77,6 @@ class state_dict_reader {
     }
 
   private:
-    bool holds_tensors(const pickle_value& value) const {
-        if (value.kind != pickle_kind::dictionary) return false;
-        const auto items = machine_.items(value);
-        for (std::size_t i = 0; i + 1 < items.size(); i += 2)
-            if (items[i].kind == pickle_kind::text && is_tensor(items[i + 1])) return true;
-        return false;
-    }
-
-    // The value of the last entry of that name.
-    const pickle_value* member(const pickle_value& dictionary, std::string_view name) const {
-        const auto items = machine_.items(dictionary);
-        for (std::size_t i = items.size() / 2; i-- > 0;)
-            if (items[2 * i].kind == pickle_kind::text && machine_.text(items[2 * i]) == name)
-                return &items[2 * i + 1];
-        return nullptr;
-    }
-
-    pickle_value state_dict_in(const pickle_value& root) const {
-        if (root.kind != pickle_kind::dictionary)
-            refuse(file_,
-                   "it was written by torch.save, but holds no state dict; expected a dictionary of tensors");
-        for (std::string_view name : {"model", "state_dict", "model_state_dict", "model_ema"})
-            if (const pickle_value* nested = member(root, name); nested != nullptr && holds_tensors(*nested))
-                return *nested;
-        if (holds_tensors(root)) return root;
-        std::string keys;
-        const auto items = machine_.items(root);
-        for (std::size_t i = 0; i + 1 < items.size() && i < 10; i += 2)
-            keys += (i > 0 ? ", " : "") + printable(machine_.text(items[i]));
-        refuse(
-            file_,
-            "it was written by torch.save, but holds no state dict; expected a dictionary of tensors, bare "
-            "or under 'model' or 'state_dict', and found " +
-                (keys.empty() ? "an empty one" : "the keys " + keys));
-    }
-
     weight_tensor tensor(std::string_view name, const pickle_value& call) {
         const auto fail = [&](const std::string& reason) {
             refuse(file_, "tensor " + printable(name) + " " + reason);
@@ -226,11 +190,16 @@ torch_storage storage_of(const pickle_machine& machine, const pickle_value& pers
     return result;
 }
 
-std::vector<weight_tensor>
-tensors_of(const pickle_machine& machine, const pickle_value& root,
-           const std::unordered_map<std::string_view, std::span<const std::byte>>& storages,
-           std::size_t file_size, std::string_view file, const std::shared_ptr<const void>& owner) {
-    return state_dict_reader(machine, storages, file_size, file, owner).read(root);
+weight_file weights_of(const pickle_machine& machine, const pickle_value& root,
+                       const std::unordered_map<std::string_view, std::span<const std::byte>>& storages,
+                       std::size_t file_size, std::string_view file, const std::shared_ptr<const void>& owner,
+                       std::string_view key) {
+    found_state_dict found = find_state_dict(machine, root, key, file);
+    weight_file result;
+    result.tensors = state_dict_reader(machine, storages, file_size, file, owner).read(found.tensors);
+    if (found.places.size() > 1) result.sets = std::move(found.places);
+    if (!found.rest.empty()) keep_set(result, found.rest, file);
+    return result;
 }
 
 } // namespace petnet::model

@@ -27,12 +27,13 @@ struct torch_storage {
 [[nodiscard]] torch_storage storage_of(const pickle_machine& machine, const pickle_value& persistent,
                                        std::string_view file);
 
-// The tensors of the state dict in `root`: itself, or under `model`, `state_dict` and the like. `storages`
-// holds each storage's bytes by key. Throws input_error where there is no state dict or a tensor leaves its
-// storage.
-[[nodiscard]] std::vector<weight_tensor>
-tensors_of(const pickle_machine& machine, const pickle_value& root,
+// The weights in `root`, where state_dicts.hpp finds them; of `key`, what names no dictionary names a set as
+// keep_set does. `storages` holds each storage's bytes by key. Throws input_error where there is no state
+// dict or a tensor leaves its storage.
+[[nodiscard]] weight_file
+weights_of(const pickle_machine& machine, const pickle_value& root,
            const std::unordered_map<std::string_view, std::span<const std::byte>>& storages,
-           std::size_t file_size, std::string_view file, const std::shared_ptr<const void>& owner);
+           std::size_t file_size, std::string_view file, const std::shared_ptr<const void>& owner,
+           std::string_view key);
 
 } // namespace petnet::model

@@ -50,23 +50,36 @@ struct weight_tensor {
 struct weight_file {
     std::vector<weight_tensor> tensors; // in the file's order; every name is there once
     std::map<std::string, std::string> metadata;
+    // Where a torch file holds several whole sets of weights under different keys: their places, as
+    // "checkpoint.model" (empty: without a key), the one that was read first. Else empty.
+    std::vector<std::string> sets{};
 
     // The tensor of that name, or null.
     [[nodiscard]] const weight_tensor* find(std::string_view name) const noexcept;
 };
 
 // Reads a weight file; what it is is found from its content, not from its name. A torch file holds a state
-// dict, bare or under `model` or `state_dict` (what fastai's learn.save and training scripts write; optimizer
-// state is ignored). Nothing in the file is executed, and memory stays in proportion to the file.
-// Uncompressed tensors are views of the mapped file: it stays mapped as long as one of them lives, and must
-// not be changed in place (replacing it by renaming is fine).
-// Throws input_error, naming the file, what was expected and what was found.
-[[nodiscard]] weight_file read_weight_file(const std::filesystem::path& path);
+// dict, bare or under any key, at most two deep (what fastai's learn.save and training scripts write;
+// optimizer state is ignored). `key` names one of several sets of weights: a key in a torch file, or what the
+// names of its tensors begin with before a dot, in any file ("model", "checkpoint.ema", "student"). Absent,
+// one is chosen (weight_sets.hpp). Nothing in the file is executed, and memory stays in proportion to the
+// file. Uncompressed tensors are views of the mapped file: it stays mapped as long as one of them lives, and
+// must not be changed in place (replacing it by renaming is fine). Throws input_error, naming the file, what
+// was expected and what was found.
+[[nodiscard]] weight_file read_weight_file(const std::filesystem::path& path, std::string_view key = {});
 
 // The same from memory; `display_name` stands for the file in messages. The tensors view `bytes`: `owner`
 // keeps them alive, or, where it is null, the caller does.
 [[nodiscard]] weight_file read_weight_bytes(std::span<const std::byte> bytes, std::string_view display_name,
-                                            std::shared_ptr<const void> owner = nullptr);
+                                            std::shared_ptr<const void> owner = nullptr,
+                                            std::string_view key = {});
+
+struct weight_place {
+    std::filesystem::path file;
+    std::string key; // empty: none is named
+};
+// FILE or FILE:KEY. A file of the whole name wins.
+[[nodiscard]] weight_place place_of_weights(const std::string& text);
 
 // Writes a safetensors file (atomically, see write_file_atomically). Equal content gives equal bytes whatever
 // the order of `tensors`: they are laid out by falling element size, then by name, so each is aligned to its

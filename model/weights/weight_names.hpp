@@ -24,15 +24,24 @@ struct weight_name_mapping {
         friend bool operator==(const used_name&, const used_name&) = default;
     };
     std::vector<used_name> used; // in the order of the names that were mapped
-    std::vector<std::string>
-        left_out; // known and of no use here: the ImageNet classifier, num_batches_tracked
+    // Known and of no use here: the ImageNet classifier, num_batches_tracked, and what belongs to another of
+    // `prefixes`.
+    std::vector<std::string> left_out;
     std::vector<std::string> unknown; // part of no ResNet-34
+    // What stands before the names and a dot ("model.backbone", or empty), without `module` and `_orig_mod`:
+    // first that of the names that are used, then others behind which there is a whole body too.
+    std::vector<std::string> prefixes;
 };
 
 // Understands torchvision's and timm's names, fastai's (`0.4.0.conv1.weight`, `1.2.weight`; with a body of
 // torchvision or of timm, with or without dropout layers in the head), those of a bare fastai body
-// (`4.0.conv1.weight`), petnet's own, and any of them behind `module.`, `model.`, `backbone.`, `_orig_mod.`
-// or `body.`. Throws input_error("FILE: ...") where two names mean the same tensor.
+// (`4.0.conv1.weight`), petnet's own, and any of them behind any prefix: the one with which most names are
+// ResNet-34's. The head may stand at the prefix or above it (`model.backbone.conv1.weight`,
+// `model.head.fc1.weight`). `module.` and `_orig_mod.`, the wrappers of DataParallel and torch.compile, do
+// not count anywhere in a name. Throws input_error("FILE: ...") where two names mean the same tensor.
 [[nodiscard]] weight_name_mapping map_weight_names(std::span<const std::string> names, std::string_view file);
+
+// How many of ResNet-34's tensors have one of these names, behind the prefix that suits best.
+[[nodiscard]] std::size_t count_known_names(std::span<const std::string> names);
 
 } // namespace petnet::model

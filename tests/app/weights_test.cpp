@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // --weights and inspect with files that are hostile, of another network, or good.
+#include "base/float16.hpp"
 #include "model/weights/weight_file.hpp"
 #include "tests/app/folders.hpp"
+#include "tests/model/weights/torch_builder.hpp"
 #include "tests/support/golden.hpp"
 
 #include <limits>
@@ -165,6 +167,92 @@ TEST_F(weights, models_that_are_not_finite_give_no_answer) {
                                    arguments{"serve", "--model", broken, "--port", "0"}})
         EXPECT_TRUE(refused(run(words), 3, {broken, "head.fc2.weight has 1 value that is not finite"}))
             << words[0];
+}
+
+// Two sets of the embedded weights under keys, as half floats in one storage; in that of `ema` one is NaN.
+std::string two_sets(const weight_file& file) {
+    using namespace petnet::model::testing;
+    using namespace petnet::model::testing::pickled;
+    std::string storage_bytes, sets[2];
+    for (int i = 0; i < 64; ++i) storage_bytes += le<std::uint16_t>(0x7e00);
+    const auto strides_of = [](const std::vector<std::int64_t>& shape) {
+        std::string strides = "(";
+        for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+            std::int64_t stride = 1;
+            for (std::size_t inner = axis + 1; inner < shape.size(); ++inner) stride *= shape[inner];
+            strides += integer(stride);
+        }
+        return strides + "t";
+    };
+    std::int64_t elements = 64;
+    for (const weight_tensor& tensor : file.tensors)
+        elements += static_cast<std::int64_t>(tensor.element_count());
+    std::int64_t offset = 64;
+    for (const weight_tensor& each : file.tensors) {
+        std::string shape = "(";
+        for (const std::int64_t extent : each.shape) shape += integer(extent);
+        shape += "t";
+        for (const float value : each.to_float32()) storage_bytes += le(petnet::half_of_float(value));
+        const bool broken = each.name == "bn1.bias";
+        for (const bool ema : {false, true})
+            sets[ema ? 1 : 0] +=
+                text("net." + each.name) + tensor(storage(elements, "HalfStorage"),
+                                                  broken && ema ? 0 : offset, shape, strides_of(each.shape));
+        offset += static_cast<std::int64_t>(each.element_count());
+    }
+    return torch_zip(
+        dictionary({{"ema", "}(" + sets[1] + "u"}, {"run", dictionary({{"weights", "}(" + sets[0] + "u"}})}}),
+        storage_bytes);
+}
+
+TEST_F(weights, of_several_sets_one_is_chosen_and_said) {
+    const weight_file good = petnet::model::read_weight_file(embedded());
+    const std::string file = write("two.pth", two_sets(good)).string();
+    const auto train = [&](const std::string& weights_option, const std::string& output) {
+        return run(training(photographs(output + "_data", 8), output,
+                            {"--epochs", "0", "--freeze-epochs", "1", "--weights", weights_option}));
+    };
+    const outcome chosen = train(file, "chosen");
+    EXPECT_EQ(chosen.code, 0) << chosen.err;
+    const std::string warning = "Warning: " + file +
+                                " holds several sets of weights: 'run.weights' is read, not 'ema'; FILE:KEY "
+                                "names another\n";
+    EXPECT_NE(chosen.err.find(warning), std::string::npos) << chosen.err;
+    const outcome named = train(file + ":run", "named");
+    EXPECT_EQ(named.code, 0) << named.err;
+    EXPECT_EQ(named.err.find("several sets"), std::string::npos) << named.err;
+    EXPECT_TRUE(model_of("named") == model_of("chosen"));
+    EXPECT_EQ(record_of("named").at("weights").at("sha256"), record_of("chosen").at("weights").at("sha256"));
+    EXPECT_NE(record_of("named").at("identity"), record_of("chosen").at("identity"));
+    expect_refused(file + ":ema", {file, "net.bn1.bias has 64 values that are not finite"});
+    expect_refused(file + ":emma", {file, "holds no set of weights 'emma'"});
+
+    const outcome inspected = run({"inspect", file});
+    EXPECT_EQ(inspected.code, 0) << inspected.err;
+    EXPECT_NE(inspected.err.find(warning), std::string::npos) << inspected.err;
+    EXPECT_EQ(inspected.out.find("Unusable"), std::string::npos);
+    EXPECT_NE(run({"inspect", file + ":ema"}).out.find("Unusable: net.bn1.bias"), std::string::npos);
+}
+
+TEST_F(weights, of_several_prefixes_one_is_chosen_and_said) {
+    const weight_file good = petnet::model::read_weight_file(embedded());
+    std::vector<weight_tensor> tensors;
+    for (const char* prefix : {"teacher.net.", "student.net."})
+        for (weight_tensor tensor : with_value(good, "bn1.weight", 0, *prefix == 't' ? nan_value : 1.0F)) {
+            tensor.name.insert(0, prefix);
+            tensors.push_back(std::move(tensor));
+        }
+    const std::string file = save("distilled.safetensors", tensors);
+    const outcome chosen = run(training(photographs("d", 8), "o", {"--epochs", "0", "--weights", file}));
+    EXPECT_EQ(chosen.code, 0) << chosen.err;
+    EXPECT_NE(chosen.err.find("Warning: " + file +
+                              " holds several sets of weights: 'student.net' is read, not "
+                              "'teacher.net'; FILE:KEY names another\n"),
+              std::string::npos)
+        << chosen.err;
+    EXPECT_EQ(chosen.err.find("no place"), std::string::npos) << chosen.err;
+    fs::remove_all(at("o"));
+    expect_refused(file + ":teacher", {file, "net.bn1.weight has 1 value that is not finite"});
 }
 
 TEST_F(weights, imagenet_without_a_network_says_what_to_do) {

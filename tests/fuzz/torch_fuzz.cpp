@@ -34,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         static constexpr std::array<std::byte, 512> storage{};
         model::pickle_machine machine("input");
         const model::pickle_value value = machine.run(bytes).first;
-        use(model::tensors_of(machine, value, {{"0", storage}, {"1", storage}}, size, "input", nullptr));
+        use(model::weights_of(machine, value, {{"0", storage}, {"1", storage}}, size, "input", nullptr, {})
+                .tensors);
     });
     return 0;
 }

@@ -100,9 +100,102 @@ TEST(weight_names, heads_of_another_shape_are_unknown) {
 }
 
 TEST(weight_names, heads_of_another_order_are_unknown) {
-    const std::vector<std::string> names = {"1.1.weight", "1.2.weight", "1.2.running_mean",
-                                            "1.4.weight", "1.6.weight", "1.6.running_mean"};
-    EXPECT_EQ(map_weight_names(names, "weights").unknown, names);
+    const std::vector<std::string> names = {"0.0.weight", "0.1.weight",       "1.1.weight",
+                                            "1.2.weight", "1.2.running_mean", "1.4.weight",
+                                            "1.6.weight", "1.6.running_mean"};
+    EXPECT_EQ(map_weight_names(names, "weights").unknown,
+              std::vector<std::string>(names.begin() + 2, names.end()));
+}
+
+std::vector<std::string> behind(const std::string& prefix, std::vector<std::string> names) {
+    for (std::string& name : names) name.insert(0, prefix);
+    return names;
+}
+
+std::vector<std::string> joined(std::vector<std::string> a, const std::vector<std::string>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+TEST(weight_names, any_prefix_is_taken_off) {
+    for (const std::string prefix :
+         {"net.", "encoder.", "resnet.", "model.backbone.", "a.b.c.d.e.f.g.", "0.", "1.0.", "head.", "fc.",
+          "layer1.", "layer1.0.", "conv1.", "features.module.", "ema."})
+        for (const auto& names : {all_names(), fastai_names({"2", "4", "6", "8"}),
+                                  fastai_names({"2", "3", "5", "6"}, "0.model."), body_weight_names()}) {
+            // Others' tensors beside them, some with names like the network's.
+            const auto more =
+                joined(behind(prefix, names),
+                       {"criterion.weight", "projector.0.weight", "projector.1.weight",
+                        "decoder.conv1.weight", "decoder.bn1.weight", prefix + "aux.conv1.weight",
+                        prefix + "bn1.num_batches_tracked", prefix + "fc.weight"});
+            const auto mapping = map_weight_names(more, "weights");
+            ASSERT_EQ(mapping.used.size(), names.size()) << prefix << names[0];
+            for (std::size_t i = 0; i < names.size(); ++i)
+                ASSERT_EQ(mapping.used[i].name, all_names()[i]) << prefix << names[i];
+            EXPECT_EQ(mapping.left_out.size(), 2u) << prefix;
+            EXPECT_EQ(mapping.unknown.size(), 6u) << prefix;
+            EXPECT_EQ(mapping.prefixes.size(), 1u) << prefix;
+            EXPECT_GE(count_known_names(more), body_weight_names().size());
+        }
+}
+
+TEST(weight_names, the_head_may_stand_above_the_body) {
+    EXPECT_EQ(mapped(joined(behind("model.backbone.body.", body_weight_names()),
+                            behind("model.", head_weight_names()))),
+              all_names());
+    EXPECT_EQ(mapped(joined(behind("net.encoder.", body_weight_names()), head_weight_names())), all_names());
+    // Beside it is another one's.
+    EXPECT_EQ(
+        mapped(joined(behind("net.encoder.", body_weight_names()), behind("other.", head_weight_names()))),
+        body_weight_names());
+}
+
+TEST(weight_names, wrappers_do_not_count_anywhere) {
+    EXPECT_EQ(mapped({"module.layer1._orig_mod.0.conv1.weight", "module.conv1.module.weight"}),
+              (std::vector<std::string>{"layer1.0.conv1.weight", "conv1.weight"}));
+    EXPECT_THAT(map_weight_names(std::vector<std::string>{"modules.conv1.weight"}, "weights").prefixes,
+                ElementsAre("modules"));
+}
+
+TEST(weight_names, of_two_prefixes_one_is_chosen) {
+    const std::pair<const char*, const char*> table[] = {{"student.", "teacher."},
+                                                         {"encoder.", "encoder_ema."},
+                                                         {"online_encoder.", "target_encoder."},
+                                                         {"model.", "other."},
+                                                         {"", "averaged."},
+                                                         {"x.net.", "x.momentum_net."}};
+    for (const auto& [first, second] : table)
+        for (const bool swapped : {false, true}) {
+            const auto one = behind(first, body_weight_names()), two = behind(second, body_weight_names());
+            const auto names = swapped ? joined(two, one) : joined(one, two);
+            const auto mapping = map_weight_names(names, "weights");
+            ASSERT_EQ(mapping.used.size(), 180u) << first;
+            EXPECT_EQ(mapping.used[0].source, swapped ? 180u : 0u) << first;
+            EXPECT_EQ(mapping.left_out.size(), 180u) << first << ": told by `prefixes`";
+            const auto place = [](std::string prefix) {
+                if (!prefix.empty()) prefix.pop_back();
+                return prefix;
+            };
+            EXPECT_THAT(mapping.prefixes, ElementsAre(place(first), place(second)));
+        }
+    // The first in the file, where nothing else decides; the whole one before one that lacks a tensor.
+    EXPECT_EQ(
+        map_weight_names(joined(behind("b.", body_weight_names()), behind("a.", body_weight_names())), "w")
+            .prefixes[0],
+        "b");
+    auto partial = behind("b.", body_weight_names());
+    partial.pop_back();
+    EXPECT_THAT(map_weight_names(joined(partial, behind("teacher.", body_weight_names())), "w").prefixes,
+                ElementsAre("teacher"));
+}
+
+TEST(weight_names, many_hostile_names_take_little_time) {
+    std::string deep;
+    for (int i = 0; i < 1000; ++i) deep += "conv1.";
+    std::vector<std::string> names;
+    for (int i = 0; i < 300; ++i) names.push_back(deep + std::to_string(i) + ".conv1.weight");
+    EXPECT_EQ(map_weight_names(names, "weights").used.size(), 1u);
 }
 
 TEST(weight_names, left_out_and_unknown) {
