@@ -104,11 +104,11 @@ checkpoint_writer::~checkpoint_writer() {
     if (thread_.joinable()) thread_.join();
 }
 
-void checkpoint_writer::write(const model::parameters& p, const checkpoint_info& info) {
+void checkpoint_writer::write(std::vector<model::weight_tensor> state, const checkpoint_info& info) {
     wait();
-    thread_ = std::thread([this, tensors = model::collect_state(p, true), info] {
+    thread_ = std::thread([this, state = std::move(state), info] {
         try {
-            write_checkpoint(file_, tensors, info);
+            write_checkpoint(file_, state, info);
         } catch (const std::exception& problem) {
             const std::lock_guard lock(mutex_);
             failure_ = problem.what();

@@ -43,8 +43,8 @@ void require_position(const training_position& at, const std::vector<training_ph
 void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,
                       const checkpoint_info& info);
 
-// Writes checkpoints behind the training's back: `write` copies the state and returns, a thread brings it to
-// the disk. A checkpoint that cannot be written is no reason to end a training: the failure waits to be asked
+// Writes checkpoints behind the training's back: `write` returns at once, a thread brings the state to the
+// disk. A checkpoint that cannot be written is no reason to end a training: the failure waits to be asked
 // for.
 class checkpoint_writer {
   public:
@@ -54,7 +54,7 @@ class checkpoint_writer {
     checkpoint_writer& operator=(const checkpoint_writer&) = delete;
 
     // Waits for the one before.
-    void write(const model::parameters& p, const checkpoint_info& info);
+    void write(std::vector<model::weight_tensor> state, const checkpoint_info& info);
     // Returns when the last one is on the disk, or has failed.
     void wait();
     // Why one could not be written, once for each. Does not wait.

@@ -6,6 +6,8 @@
 #include "train/device_photographs.hpp"
 
 #include <array>
+#include <cmath>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -13,8 +15,9 @@
 namespace petnet::train {
 namespace {
 
-// What a rank asks of all of them after a step.
-constexpr std::uint32_t stop_wish = 1, save_wish = 2;
+// What a rank asks of all of them after a step. Ranks share the loss of a step, but one may see it earlier
+// than another.
+constexpr std::uint32_t stop_wish = 1, save_wish = 2, loss_is_lost = 4;
 
 // Those of dropout.
 void upload_row_keys(const training_setup& setup, const model::plan& plan, const data::photo_batch& batch,
@@ -69,10 +72,15 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         float loss = 0;
         kernels::work_mark done = 0;
     };
+    std::optional<finished_step> lost; // the first whose loss is not finite
     const auto finish = [&](started_step& step) {
         device.wait(step.done);
         step.result.loss = static_cast<double>(step.loss);
         hooks.finish(step.result);
+        if (!lost && !std::isfinite(step.result.loss)) lost = step.result;
+    };
+    const auto require_loss = [&] {
+        if (lost && hooks.loss_lost) hooks.loss_lost(*lost);
     };
 
     // Which step is which is a matter of place: reads in flight hold the address of their started_step.
@@ -97,14 +105,17 @@ epoch_outcome run_epoch_steps(const training_setup& setup, model::plan& plan, st
         if (!under_way) finish(step);
         std::uint32_t wishes = hooks.stop_requested() ? stop_wish : 0;
         if (wishes == 0 && hooks.save_due && hooks.save_due()) wishes = save_wish;
+        if (lost && hooks.loss_lost) wishes |= loss_is_lost;
         wishes = setup.group.any(wishes);
         stopped = (wishes & stop_wish) != 0;
-        if (wishes == save_wish) {
+        if (!stopped && wishes != 0) {
             if (std::exchange(under_way, false)) finish(step);
-            hooks.save();
+            require_loss();
+            if ((wishes & save_wish) != 0) hooks.save();
         }
     }
     if (under_way) finish(steps[current ^ 1U]);
+    require_loss();
     return {stopped, loader.seconds_waited(), pixel_bytes};
 }
 

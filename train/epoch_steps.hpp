@@ -32,6 +32,9 @@ struct step_hooks {
     // Where that holds then, all steps that were started are finished and `save` is called. May be empty.
     std::function<bool()> save_due{};
     std::function<void()> save{};
+    // Called instead of going on, once a step was finished whose loss is not finite: in all ranks, with the
+    // first such step. Throws. May be empty: then the steps go on.
+    std::function<void(const finished_step&)> loss_lost{};
 };
 
 struct epoch_outcome {

@@ -3,6 +3,7 @@
 
 #include "base/errors.hpp"
 #include "data/loader.hpp"
+#include "train/broken_training.hpp"
 #include "train/epoch_steps.hpp"
 #include "train/ranks/host_all_reduce.hpp"
 #include "train/shared_validation.hpp"
@@ -10,6 +11,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <fmt/format.h>
 #include <span>
 #include <string>
 #include <utility>
@@ -58,6 +61,15 @@ bool fine_tuner::run(training_position& position, const hooks& calls) {
             report.train_loss = position.train_loss.value();
             report.seconds = watch.seconds();
             listener_.on_epoch(report);
+            if (setup_.group.any(std::isfinite(report.validation.loss) ? 0 : 1) != 0) { // rank 0 knows it
+                const std::int64_t last = (position.epoch + 1) * steps_per_epoch_ - 1;
+                end_broken_training(
+                    fmt::format(
+                        "the validation loss is not finite after step {} (epoch {}, learning rate {:.2g})",
+                        position.step - 1, run_epoch,
+                        phase.at(last, phase.epochs * steps_per_epoch_).lr.back()),
+                    setup_.activations);
+            }
             ++position.epoch;
             position.step_in_epoch = 0;
             if (position.epoch < phase.epochs) calls.checkpoint(position, checkpoint_reason::epoch_ended);
@@ -115,6 +127,13 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
              .seconds_left = per_step * static_cast<double>(steps_per_epoch_ - position.step_in_epoch)});
         step_watch = {};
     };
+    const auto loss_lost = [&](const finished_step& step) {
+        const std::int64_t number = position.step - position.step_in_epoch + step.step_in_epoch;
+        end_broken_training(fmt::format("the loss is {} at step {} (epoch {}, learning rate {:.2g})",
+                                        std::isnan(step.loss) ? "not a number" : "infinite", number,
+                                        run_epoch, step.hyper.lr.back()),
+                            setup_.activations);
+    };
     const epoch_outcome outcome =
         run_epoch_steps(setup_, plan, run_epoch, first_step,
                         {.settings = settings,
@@ -122,7 +141,8 @@ bool fine_tuner::train_epoch(training_position& position, model::plan& plan, std
                          .finish = finish,
                          .stop_requested = calls.stop_requested,
                          .save_due = calls.checkpoint_due,
-                         .save = [&] { calls.checkpoint(position, checkpoint_reason::due); }});
+                         .save = [&] { calls.checkpoint(position, checkpoint_reason::due); },
+                         .loss_lost = loss_lost});
     report.seconds_waited = outcome.seconds_waited;
     report.pixel_bytes = outcome.pixel_bytes;
     return !outcome.stopped;

@@ -45,7 +45,7 @@ class fine_tuner {
     // Continues from `position` (a new one starts at the beginning) to the end, or until a stop is requested:
     // then false, and the checkpoint hook has been called with where it stopped. A run that was stopped and
     // continued gives the same bits as one that was not. input_error where too many photographs are broken,
-    // or all that validate.
+    // or all that validate, and, within a step, where the loss is not finite: no checkpoint is made then.
     [[nodiscard]] bool run(training_position& position, const hooks& calls);
     // Of all phases so far: their plans, and the memory for photographs on the device.
     [[nodiscard]] double seconds_preparing() const { return seconds_preparing_; }

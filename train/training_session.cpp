@@ -5,6 +5,8 @@
 #include "base/files.hpp"
 #include "base/utc_time.hpp"
 #include "model/model_file.hpp"
+#include "model/weights/value_check.hpp"
+#include "train/broken_training.hpp"
 #include "train/metrics_log.hpp"
 #include "train/run_report.hpp"
 #include "train/run_tracking.hpp"
@@ -198,12 +200,22 @@ bool training_session::is_checkpoint_due(const run_requests& requests) const {
                      std::chrono::steady_clock::now() - saved_at_ > parts_.between_checkpoints);
 }
 
+std::vector<model::weight_tensor> training_session::usable_state(bool moments) const {
+    auto tensors = model::collect_state(parts_.setup.parameters, moments);
+    model::value_check check;
+    for (const model::weight_tensor& tensor : tensors) // float32, in memory of their own
+        check.add(tensor.name, {reinterpret_cast<const float*>(tensor.bytes.data()), tensor.element_count()});
+    if (const auto finding = check.finding())
+        end_broken_training("the network is broken: " + *finding, parts_.setup.activations);
+    return tensors;
+}
+
 void training_session::save(const training_position& at, checkpoint_reason why) {
     tell_broken();
     tell_cache_failure();
     checkpoints_.wait();
     tell_failed_checkpoint();
-    checkpoints_.write(parts_.setup.parameters, {at, parts_.output.identity(), metrics_->bytes()});
+    checkpoints_.write(usable_state(true), {at, parts_.output.identity(), metrics_->bytes()});
     saved_at_ = std::chrono::steady_clock::now();
     if (why != checkpoint_reason::stop) return;
     checkpoints_.wait(); // who asked for the stop is promised that it is there
@@ -218,7 +230,7 @@ void training_session::save(const training_position& at, checkpoint_reason why) 
 // alone.
 void training_session::write_model(const training_position& end) {
     const run_folder& output = parts_.output;
-    const auto tensors = model::collect_state(parts_.setup.parameters, false);
+    const auto tensors = usable_state(false);
     const std::uint64_t bytes = bytes_of(tensors);
     const auto saved_end = [&] {
         try {

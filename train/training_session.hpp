@@ -55,6 +55,8 @@ class training_session {
     void tell_cache_failure();
     void tell_failed_checkpoint();
     [[nodiscard]] bool is_checkpoint_due(const run_requests& requests) const;
+    // model::collect_state; ends the training where it holds what value_check.hpp finds.
+    [[nodiscard]] std::vector<model::weight_tensor> usable_state(bool moments) const;
     void save(const training_position& at, checkpoint_reason why);
     void write_model(const training_position& end);
     [[nodiscard]] double seconds() const;

@@ -2,6 +2,7 @@
 // --weights and inspect with files that are hostile, of another network, or good.
 #include "base/float16.hpp"
 #include "model/weights/weight_file.hpp"
+#include "tests/app/crew.hpp"
 #include "tests/app/folders.hpp"
 #include "tests/model/weights/torch_builder.hpp"
 #include "tests/support/golden.hpp"
@@ -167,6 +168,65 @@ TEST_F(weights, models_that_are_not_finite_give_no_answer) {
                                    arguments{"serve", "--model", broken, "--port", "0"}})
         EXPECT_TRUE(refused(run(words), 3, {broken, "head.fc2.weight has 1 value that is not finite"}))
             << words[0];
+}
+
+// The file's tensors, copied, with all values of one of them multiplied.
+std::vector<weight_tensor> scaled(const weight_file& file, const std::string& name, float factor) {
+    std::vector<weight_tensor> tensors = file.tensors;
+    for (weight_tensor& tensor : tensors)
+        if (tensor.name == name) {
+            auto values = std::make_shared<std::vector<float>>(tensor.to_float32());
+            for (float& value : *values) value *= factor;
+            tensor = petnet::model::float32_tensor(name, tensor.shape, *values);
+            tensor.storage = values;
+        }
+    return tensors;
+}
+
+// Weights that are finite and too large: the logits overflow.
+TEST_F(weights, with_which_the_loss_is_lost_end_the_training) {
+    ASSERT_EQ(run(training(photographs("d", 8), "good", frozen())).code, 0);
+    weight_file large = petnet::model::read_weight_file(folder() / "good" / "model.safetensors");
+    large.tensors = scaled(large, "head.bn2.weight", 1e10F);
+    const std::string file = save("large.safetensors", scaled(large, "head.fc2.weight", 1e38F));
+    arguments words = training(at("d"), "o", frozen());
+    words.insert(words.end(), {"--lr", "0.02"});
+    *std::ranges::find(words, "embedded") = file;
+    const outcome result = run(words);
+    EXPECT_EQ(result.code, 3);
+    const std::vector<std::string> lines = lines_of(result.err);
+    ASSERT_FALSE(lines.empty());
+    EXPECT_NE(lines.back().find("at step 0 (epoch 0, learning rate "), std::string::npos) << result.err;
+    EXPECT_NE(lines.back().find("try a lower --lr"), std::string::npos) << result.err;
+    EXPECT_EQ(lines.back().find("--precision"), std::string::npos) << "it was fp32 already";
+    EXPECT_FALSE(fs::exists(at("o/model.safetensors")));
+    EXPECT_EQ(record_of("o").at("status"), "failed");
+
+    // Of several processes each says it.
+    words.insert(words.end(), {"--threads", "1", "--logs", "none"});
+    for (const outcome& each : crew(2, words).end()) {
+        EXPECT_TRUE(each.code == 3 || each.code == 4) << each.code; // 4: the other was the first to say it
+        EXPECT_NE(each.err.find("at step 0 (epoch 0, learning rate "), std::string::npos) << each.err;
+    }
+    EXPECT_FALSE(fs::exists(at("o/model.safetensors")));
+}
+
+// The variance overflows, and the loss does not show it: batch norm divides by infinity.
+TEST_F(weights, that_break_without_a_word_of_the_loss_make_no_model) {
+    const weight_file good = petnet::model::read_weight_file(embedded());
+    const std::string file = save("large.safetensors", scaled(good, "conv1.weight", 1e21F));
+    for (const int epochs : {1, 2}) {
+        arguments words = training(photographs("d" + std::to_string(epochs), 8), "o", frozen(epochs));
+        *std::ranges::find(words, "embedded") = file;
+        const outcome result = run(words);
+        EXPECT_EQ(result.code, 3) << result.err;
+        EXPECT_NE(result.err.find("the network is broken: bn1.running_var has 64 values that are not finite"),
+                  std::string::npos)
+            << result.err;
+        EXPECT_FALSE(fs::exists(at("o/model.safetensors")));
+        EXPECT_FALSE(fs::exists(at("o/checkpoint/state.safetensors")));
+        EXPECT_EQ(metrics_of("o").size(), 2U) << "a step and an epoch";
+    }
 }
 
 // Two sets of the embedded weights under keys, as half floats in one storage; in that of `ema` one is NaN.

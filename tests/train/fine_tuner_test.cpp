@@ -4,12 +4,14 @@
 // or cuts of another epoch: each changes them.
 #include "train/fine_tuner.hpp"
 
+#include "base/errors.hpp"
 #include "data/augment.hpp"
 #include "tests/support/golden.hpp"
 #include "tests/train/plain_training.hpp"
 
 #include <algorithm>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 using namespace petnet;
@@ -102,6 +104,82 @@ TEST_F(fine_tuning_of_a_small_network, several_epochs_in_a_phase) {
         EXPECT_EQ(log.epochs[i].phase, i < 2 ? model::phase::frozen : model::phase::unfrozen);
         EXPECT_EQ(log.epochs[i].validation.images, 2);
     }
+}
+
+// Breaks a parameter once a step is over.
+class breaker final : public observer {
+  public:
+    breaker(model::parameters& parameters, std::int64_t after_step, float value)
+        : parameters_(parameters), after_step_(after_step), value_(value) {}
+    void on_step(const step_report& step) override {
+        ++steps;
+        if (step.step != after_step_) return;
+        const kernels::tensor_view& view = parameters_.find("head.fc2.weight").value;
+        const std::vector<float> values(static_cast<std::size_t>(view.desc.dims.elements()), value_);
+        parameters_.device().write(view, std::span(values));
+    }
+    void on_epoch(const epoch_report&) override { ++epochs; }
+    std::int64_t steps = 0, epochs = 0;
+
+  private:
+    model::parameters& parameters_;
+    std::int64_t after_step_;
+    float value_;
+};
+
+// Two epochs of three steps. Saves whenever it may, so that a state after the loss was lost would be seen.
+TEST_F(fine_tuning_of_a_small_network, a_loss_that_is_not_finite_ends_it_within_a_step) {
+    constexpr float nan_value = std::numeric_limits<float>::quiet_NaN(),
+                    infinite = std::numeric_limits<float>::infinity();
+    const struct {
+        std::int64_t after_step;
+        float value;
+        std::int64_t steps, epochs, checkpoints;
+        const char* message;
+    } cases[] = {
+        {0, nan_value, 2, 0, 1, "the loss is not a number at step 1 (epoch 0, learning rate "},
+        {0, infinite, 2, 0, 1, "at step 1 (epoch 0, learning rate "},
+        // The last step of an epoch, and the first.
+        {1, nan_value, 3, 0, 2, "the loss is not a number at step 2 (epoch 0, learning rate "},
+        {3, nan_value, 5, 1, 5, "the loss is not a number at step 4 (epoch 1, learning rate "},
+        // After the last step only the validation can show it.
+        {2, nan_value, 3, 1, 3, "the validation loss is not finite after step 2 (epoch 0, learning rate "},
+    };
+    for (const bool saves : {false, true})
+        for (const auto& each : cases) {
+            const trained run = begin();
+            breaker listener(*run.parameters, each.after_step, each.value);
+            fine_tuner tuner(setup_of(run), fine_tune_phases(2, 1e-3, 0), listener);
+            training_position position;
+            std::int64_t checkpoints = 0;
+            std::string message;
+            try {
+                static_cast<void>(
+                    tuner.run(position, {.stop_requested = [] { return false; },
+                                         .checkpoint = [&](const auto&, auto) { ++checkpoints; },
+                                         .checkpoint_due = [&] { return saves; }}));
+            } catch (const input_error& error) {
+                message = error.what();
+            }
+            EXPECT_NE(message.find(each.message), std::string::npos) << message;
+            EXPECT_NE(message.find("try a lower --lr"), std::string::npos) << message;
+            EXPECT_EQ(listener.steps, each.steps) << each.message;
+            EXPECT_EQ(listener.epochs, each.epochs) << each.message;
+            if (saves) {
+                EXPECT_EQ(checkpoints, each.checkpoints) << each.message;
+            }
+        }
+}
+
+TEST_F(fine_tuning_of_a_small_network, a_stop_keeps_no_state_after_the_loss_was_lost) {
+    const trained run = begin();
+    breaker listener(*run.parameters, 0, std::numeric_limits<float>::quiet_NaN());
+    fine_tuner tuner(setup_of(run), fine_tune_phases(1, 1e-3, 0), listener);
+    training_position position;
+    EXPECT_THROW(
+        static_cast<void>(tuner.run(position, {[&] { return listener.steps == 2; },
+                                               [](const auto&, auto) { ADD_FAILURE() << "saved"; }})),
+        input_error);
 }
 
 } // namespace
