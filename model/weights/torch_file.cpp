@@ -32,7 +32,8 @@ void require_little_endian_system(const pickle_machine& machine, const pickle_va
 
 weight_file read_torch_zip(byte_span bytes, std::string_view file, const std::shared_ptr<const void>& owner,
                            std::string_view key) {
-    const auto entries = read_zip_directory(bytes, file);
+    const zip_directory archive = read_zip_directory(bytes, file);
+    const auto& entries = archive.entries;
     constexpr std::string_view pickle_name = "/data.pkl";
     std::string_view root;
     for (const auto& [name, content] : entries)
@@ -45,9 +46,16 @@ weight_file read_torch_zip(byte_span bytes, std::string_view file, const std::sh
     const auto entry = [&](std::string_view name) {
         return entries.find(std::string(root) + std::string(name));
     };
-    if (entry("/constants.pkl") != entries.end())
-        refuse(file, "a TorchScript program; expected a state dict, as torch.save(model.state_dict(), FILE) "
-                     "writes it");
+    const std::string code = std::string(root) + "/code/";
+    const auto first_code = entries.lower_bound(code);
+    if (entry("/constants.pkl") != entries.end() ||
+        (first_code != entries.end() && first_code->first.starts_with(code)))
+        refuse(file,
+               "a TorchScript program (torch.jit.save); expected a state dict, which Python makes of it: "
+               "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)");
+    if (!archive.compressed.empty())
+        refuse(file, "the zip entry " + printable(archive.compressed) +
+                         " is compressed; expected what torch.save writes, which is stored as it is");
     if (const auto order = entry("/byteorder");
         order != entries.end() && byte_cursor::as_text(order->second) != "little")
         refuse_big_endian(file);

@@ -74,6 +74,12 @@ std::string without_wrappers(std::string_view name) {
     }
 }
 
+std::vector<std::string> without_wrappers(std::span<const std::string> names) {
+    std::vector<std::string> result;
+    for (const std::string_view name : names) result.push_back(without_wrappers(name));
+    return result;
+}
+
 // Splits "12.rest" into 12 and "rest".
 std::optional<std::pair<int, std::string_view>> numbered(std::string_view name) {
     int number = 0;
@@ -220,16 +226,28 @@ const std::vector<std::string>& head_weight_names() {
     return names;
 }
 
+std::vector<std::string> torchvision_names(std::span<const std::string> names) {
+    const std::vector<std::string> plain = without_wrappers(names);
+    const auto prefixes = prefixes_of(plain);
+    std::vector<std::string> result(names.size());
+    if (prefixes.empty()) return result;
+    const std::string_view prefix = prefixes[0].prefix;
+    for (std::size_t i = 0; i < plain.size(); ++i)
+        if (plain[i].starts_with(prefix)) {
+            const std::string_view name = std::string_view(plain[i]).substr(prefix.size());
+            result[i] = sequential_body_name(name).value_or(std::string(name));
+        }
+    return result;
+}
+
 std::size_t count_known_names(std::span<const std::string> names) {
-    std::vector<std::string> plain;
-    for (const std::string& name : names) plain.push_back(without_wrappers(name));
+    const std::vector<std::string> plain = without_wrappers(names);
     const auto prefixes = prefixes_of(plain);
     return prefixes.empty() ? 0 : prefixes[0].size();
 }
 
 weight_name_mapping map_weight_names(std::span<const std::string> names, std::string_view file) {
-    std::vector<std::string> plain;
-    for (const std::string& name : names) plain.push_back(without_wrappers(name));
+    const std::vector<std::string> plain = without_wrappers(names);
     const std::vector<prefixed_names> prefixes = prefixes_of(plain);
     weight_name_mapping result;
     std::vector<std::string_view> others;

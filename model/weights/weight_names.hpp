@@ -41,6 +41,10 @@ struct weight_name_mapping {
 // not count anywhere in a name. Throws input_error("FILE: ...") where two names mean the same tensor.
 [[nodiscard]] weight_name_mapping map_weight_names(std::span<const std::string> names, std::string_view file);
 
+// The names without the prefix behind which most are ResNet-34's, as torchvision has them, in their order;
+// empty for those that stand elsewhere. They may be of another ResNet.
+[[nodiscard]] std::vector<std::string> torchvision_names(std::span<const std::string> names);
+
 // How many of ResNet-34's tensors have one of these names, behind the prefix that suits best.
 [[nodiscard]] std::size_t count_known_names(std::span<const std::string> names);
 

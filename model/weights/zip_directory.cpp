@@ -29,23 +29,28 @@ struct directory_place {
 struct central_entry {
     std::string_view name;
     std::uint64_t size = 0, local_offset = 0;
+    bool compressed = false;
 };
 
 class zip_reader {
   public:
     zip_reader(byte_span bytes, std::string_view file) : bytes_(bytes), file_(file) {}
 
-    std::map<std::string_view, byte_span> read() {
+    zip_directory read() {
         const directory_place place = find_directory();
         std::vector<byte_span> extents; // header and content of each entry
-        std::map<std::string_view, byte_span> result;
+        zip_directory result;
         byte_cursor directory = cursor(place.offset, place.size, "the zip directory");
         for (std::uint64_t i = 0; i < place.entries; ++i) {
             const central_entry entry = read_entry(directory);
-            const byte_span content = content_of(entry, place.offset);
-            const byte_span extent(bytes_.data() + entry.local_offset, content.data() + content.size());
-            extents.push_back(extent);
-            if (!result.emplace(entry.name, content).second)
+            byte_span content;
+            if (entry.compressed) {
+                if (result.compressed.empty()) result.compressed = entry.name;
+            } else {
+                content = content_of(entry, place.offset);
+                extents.emplace_back(bytes_.data() + entry.local_offset, content.data() + content.size());
+            }
+            if (!result.entries.emplace(entry.name, content).second)
                 fail("it has " + printable(entry.name) + " twice");
         }
         std::sort(extents.begin(), extents.end(),
@@ -147,10 +152,9 @@ class zip_reader {
                 if (*value == in_zip64_32) *value = field.read<std::uint64_t>();
         }
         if ((flags & 1) != 0) refuse(file_, "the zip entry " + printable(entry.name) + " is encrypted");
-        if (method != 0)
-            refuse(file_, "the zip entry " + printable(entry.name) +
-                              " is compressed; expected what torch.save writes, which is stored as it is");
-        if (packed_size != entry.size) fail("the sizes of " + printable(entry.name) + " disagree");
+        entry.compressed = method != 0;
+        if (!entry.compressed && packed_size != entry.size)
+            fail("the sizes of " + printable(entry.name) + " disagree");
         return entry;
     }
 
@@ -173,7 +177,7 @@ class zip_reader {
 
 } // namespace
 
-std::map<std::string_view, byte_span> read_zip_directory(byte_span bytes, std::string_view file) {
+zip_directory read_zip_directory(byte_span bytes, std::string_view file) {
     return zip_reader(bytes, file).read();
 }
 

@@ -101,9 +101,23 @@ TEST_F(weights, of_another_network_name_the_first_tensor_that_differs) {
     expect_refused(save("half.safetensors", half_width), {"conv1.weight is 32x3x7x7, expected 64x3x7x7"});
     expect_refused(save("norm.safetensors", no_norm), {"layer3.0.downsample.1.running_var is missing"});
     // inspect says what there is instead.
-    const outcome inspected = run({"inspect", at("resnet18.safetensors")});
-    EXPECT_EQ(inspected.code, 0) << inspected.err;
-    EXPECT_NE(inspected.out.find("ResNet-34: "), std::string::npos);
+    const auto expect_inspected = [&](const std::string& file, const std::string& network,
+                                      std::size_t fitting, const std::string& reason) {
+        const outcome inspected = run({"inspect", at(file)});
+        EXPECT_EQ(inspected.code, 0) << inspected.err;
+        EXPECT_NE(inspected.out.find("\nNetwork: " + network + "\nResNet-34: " + std::to_string(fitting) +
+                                     " of 180 tensors of the body in their shape, 0 of 10"),
+                  std::string::npos)
+            << inspected.out;
+        EXPECT_NE(inspected.out.find("\npetnet train refuses them: these are weights of another network: " +
+                                     reason),
+                  std::string::npos)
+            << inspected.out;
+    };
+    expect_inspected("resnet18.safetensors", "ResNet-18", 100, "layer1.2.conv1.weight is missing");
+    expect_inspected("half.safetensors", "a ResNet of basic blocks 3, 4, 6, 3, of other widths", 179,
+                     "conv1.weight is 32x3x7x7, expected 64x3x7x7");
+    expect_inspected("norm.safetensors", "ResNet-34", 179, "layer3.0.downsample.1.running_var is missing");
 }
 
 TEST_F(weights, what_has_no_place_is_told) {
@@ -149,6 +163,8 @@ TEST_F(weights, that_are_not_finite_are_refused_by_all_that_train) {
     // inspect shows it instead.
     const outcome inspected = run({"inspect", nan_file});
     EXPECT_EQ(inspected.code, 0) << inspected.err;
+    EXPECT_NE(inspected.out.find("petnet train refuses them: conv1.weight has 1 value that is not finite"),
+              std::string::npos);
     EXPECT_NE(inspected.out.find("64x3x7x7  has 1 value that is not finite\n"), std::string::npos);
     EXPECT_NE(inspected.out.find("\nUnusable: conv1.weight has 1 value that is not finite\n"),
               std::string::npos);
@@ -328,8 +344,14 @@ TEST_F(weights, inspect_of_good_files) {
     const outcome embedded_weights = run({"inspect", embedded().string()});
     EXPECT_EQ(embedded_weights.code, 0) << embedded_weights.err;
     EXPECT_NE(embedded_weights.out.find("layer4.2.bn2.running_var"), std::string::npos);
+    EXPECT_NE(embedded_weights.out.find("\nNetwork: ResNet-34\nResNet-34: 180 of 180 tensors of the body in "
+                                        "their shape, 0 of 10 of petnet's head, 0 with no place in it\n"
+                                        "petnet train starts from these weights, with a new head\n"),
+              std::string::npos)
+        << embedded_weights.out;
     const outcome golden = run({"inspect", (golden_dir() / "checkpoints" / "tensors_zip.pth").string()});
     EXPECT_EQ(golden.code, 0) << golden.err;
+    EXPECT_NE(golden.out.find("\nNetwork: none that petnet knows\n"), std::string::npos) << golden.out;
 }
 
 } // namespace

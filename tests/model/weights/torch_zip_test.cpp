@@ -31,6 +31,13 @@ TEST(torch_zip, archives_of_other_kinds_are_named) {
     EXPECT_THAT(refusal(zip({{"readme.txt", "hello"}})), HasSubstr("no data.pkl"));
     EXPECT_THAT(refusal(zip({{"a/data.pkl", data}, {"b/data.pkl", data}})), HasSubstr("more than one"));
     EXPECT_THAT(refusal(zip({{"a/data.pkl", data}, {"a/constants.pkl", ""}})), HasSubstr("TorchScript"));
+    EXPECT_THAT(refusal(zip({{"a/data.pkl", data}, {"a/code/__torch__.py", "", 8}})),
+                HasSubstr("TorchScript program (torch.jit.save); expected a state dict"));
+    EXPECT_THAT(refusal(zip({{"a/code/net.py", "", 8}, {"a/data.pkl", data, 8}, {"a/constants.pkl", "", 8}})),
+                HasSubstr("TorchScript"));
+    EXPECT_THAT(refusal(zip({{"a/data.pkl", data}, {"a/code.py", "", 8}})),
+                HasSubstr("'a/code.py' is compressed"));
+    EXPECT_THAT(refusal(zip({{"cat.jpg", "photograph", 8}})), HasSubstr("no data.pkl"));
     EXPECT_THAT(refusal(zip({{"a/data.pkl", data}, {"a/byteorder", "big"}})), HasSubstr("big-endian"));
     EXPECT_THAT(refusal(zip({{"a/data.pkl", data, 8}})), HasSubstr("is compressed"));
     EXPECT_THAT(refusal(zip({{"a/data.pkl", data, 0, 1}})), HasSubstr("is encrypted"));
