@@ -21,16 +21,34 @@ unsigned orientation_of(std::span<const std::byte> bytes, image_format format, o
     return turned == orientation::by_exif && format == image_format::jpeg ? exif_orientation(bytes) : 1;
 }
 
+struct format_decoder {
+    detail::picture_size (*size_of)(std::span<const std::byte>);
+    void (*decode)(std::span<const std::byte>, rgb_image&);
+};
+
+const format_decoder& decoder_of(image_format format) {
+    static constexpr std::array<format_decoder, 4> decoders{{{detail::size_of_jpeg, detail::decode_jpeg},
+                                                             {detail::size_of_png, detail::decode_png},
+                                                             {detail::size_of_gif, detail::decode_gif},
+                                                             {detail::size_of_bmp, detail::decode_bmp}}};
+    return decoders.at(static_cast<std::size_t>(format) - 1); // `none` is the first
+}
+
+std::string in_pixels(std::size_t width, std::size_t height) {
+    return std::to_string(width) + " x " + std::to_string(height) + " pixels";
+}
+
 } // namespace
 
 image_format format_of(std::span<const std::byte> start) noexcept {
     constexpr std::array<unsigned char, 3> jpeg{0xff, 0xd8, 0xff};
     constexpr std::array<unsigned char, 8> png{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    constexpr std::array<unsigned char, 4> gif{'G', 'I', 'F', '8'};
+    constexpr std::array<unsigned char, 6> gif{'G', 'I', 'F', '8', '7', 'a'};
+    constexpr std::array<unsigned char, 6> later_gif{'G', 'I', 'F', '8', '9', 'a'};
     constexpr std::array<unsigned char, 2> bmp{'B', 'M'};
     if (starts_with(start, jpeg)) return image_format::jpeg;
     if (starts_with(start, png)) return image_format::png;
-    if (starts_with(start, gif)) return image_format::gif;
+    if (starts_with(start, gif) || starts_with(start, later_gif)) return image_format::gif;
     // Two letters are little to go by: the four bytes reserved after the file size are zero in every BMP.
     const bool reserved_is_zero =
         start.size() >= 10 &&
@@ -41,16 +59,22 @@ image_format format_of(std::span<const std::byte> start) noexcept {
 
 namespace detail {
 
-void take_size(std::size_t width, std::size_t height, std::size_t bytes, std::size_t pixels_per_byte,
+void refuse_size(std::size_t width, std::size_t height) {
+    throw decode_error("the header says " + in_pixels(width, height) + ", which take more than the " +
+                       std::to_string(max_decode_bytes / 1'000'000) +
+                       " MB of memory that petnet allows a picture");
+}
+
+void take_size(const picture_size& size, std::size_t file_bytes, std::size_t pixels_per_byte,
                rgb_image& image) {
-    const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
-    if (width == 0 || height == 0) throw decode_error("the header says " + size);
-    if (width > (max_decode_bytes - std::min(bytes, max_decode_bytes)) / 3 / height)
-        throw decode_error("the header says " + size + ", more than petnet decodes (" +
-                           std::to_string(max_decode_bytes / 3'000'000) + " megapixels)");
-    if (width * height / pixels_per_byte > bytes)
-        throw decode_error("the header says " + size + ", which " + std::to_string(bytes) +
-                           " bytes cannot hold");
+    const auto [width, height, beside] = size;
+    if (width == 0 || height == 0) throw decode_error("the header says " + in_pixels(width, height));
+    const std::size_t taken = std::min(file_bytes, max_decode_bytes) + std::min(beside, max_decode_bytes);
+    if (taken > max_decode_bytes || width > (max_decode_bytes - taken) / 3 / height)
+        refuse_size(width, height);
+    if (width * height / pixels_per_byte > file_bytes)
+        throw decode_error("the header says " + in_pixels(width, height) + ", which " +
+                           std::to_string(file_bytes) + " bytes cannot hold");
     image.width = width;
     image.height = height;
     // Room for what resize_covered_axis appends, so that it need not move the pixels.
@@ -65,15 +89,12 @@ void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb
     try {
         const image_format format = format_of(bytes);
         if (bytes.empty()) throw decode_error("the file is empty");
-        if (format == image_format::none) throw decode_error("not a JPEG, PNG, GIF or BMP image");
-        if (format == image_format::jpeg)
-            detail::decode_jpeg(bytes, image);
-        else
-            detail::decode_by_stb(bytes, format, image);
+        if (format == image_format::none) throw decode_error(std::string(no_image));
+        decoder_of(format).decode(bytes, image);
         const unsigned way = orientation_of(bytes, format, turned);
         if (way == 1) return;
         if (2 * image.pixels.size() > max_decode_bytes - bytes.size())
-            throw decode_error("too large to be turned by its EXIF orientation");
+            detail::refuse_size(image.width, image.height);
         turn_upright(image, way);
     } catch (const decode_error& problem) {
         throw decode_error(std::string(display_name) + ": " + problem.what());
@@ -84,11 +105,11 @@ std::size_t decode_bytes(std::span<const std::byte> bytes, orientation turned) {
     try {
         const image_format format = format_of(bytes);
         if (format == image_format::none) return 0;
-        const std::size_t decoding = format == image_format::jpeg
-                                         ? detail::decode_bytes_jpeg(bytes)
-                                         : detail::decode_bytes_by_stb(bytes, format);
-        return std::min(max_decode_bytes,
-                        orientation_of(bytes, format, turned) == 1 ? decoding : 2 * decoding);
+        const auto [width, height, beside] = decoder_of(format).size_of(bytes);
+        if (height != 0 && width > max_decode_bytes / height) return max_decode_bytes;
+        const std::size_t pixels = width * height * 3;
+        const std::size_t turning = orientation_of(bytes, format, turned) == 1 ? 0 : pixels;
+        return std::min(max_decode_bytes, pixels + std::max(beside, turning));
     } catch (const decode_error&) {
         return 0;
     }

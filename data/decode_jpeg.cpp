@@ -67,9 +67,10 @@ class jpeg_decoder {
         if (info_.num_components == 2)
             throw decode_error("a JPEG with 2 components is neither gray, colour nor CMYK");
     }
-    [[nodiscard]] std::size_t width() const { return info_.image_width; }
-    [[nodiscard]] std::size_t height() const { return info_.image_height; }
-    [[nodiscard]] bool has_several_scans() { return jpeg_has_multiple_scans(&info_) != 0; }
+    // With several scans all coefficients are kept, two bytes each.
+    [[nodiscard]] picture_size size() {
+        return {width(), height(), jpeg_has_multiple_scans(&info_) != 0 ? 6 * width() * height() : 0};
+    }
     [[nodiscard]] bool is_cmyk() const { return info_.num_components == 4; }
 
     // `pixels` (height, width, 3); `cmyk_row` (width, 4), only used where is_cmyk().
@@ -85,6 +86,9 @@ class jpeg_decoder {
     }
 
   private:
+    [[nodiscard]] std::size_t width() const { return info_.image_width; }
+    [[nodiscard]] std::size_t height() const { return info_.image_height; }
+
     template <class call_type> void guarded(const call_type& call) {
         if (setjmp(back_) != 0) throw decode_error(reason());
         call();
@@ -100,7 +104,7 @@ class jpeg_decoder {
             return "the JPEG data ends early (a truncated file)";
         case JERR_NO_BACKING_STORE:
         case JERR_OUT_OF_MEMORY:
-            return "this progressive JPEG would need more memory than petnet allows a photograph";
+            refuse_size(width(), height());
         case JERR_BAD_PROGRESSION:
             return "the JPEG has too many scans or a scan that makes no sense";
         default:
@@ -135,17 +139,11 @@ class jpeg_decoder {
         jpeg_finish_decompress(&info_);
     }
 
-    // Pillow's conversion: the file's values are taken as inverted (Adobe's habit), and
-    // rgb = clip((255 - k) - round(cmy * (255 - k) / 255)) of the upright ones.
+    // The file's values are taken as inverted, which is Adobe's habit and Pillow's reading.
     void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb) const {
-        for (std::size_t x = 0; x < width(); ++x) {
-            const int not_k = cmyk[4 * x + 3];
-            for (std::size_t channel = 0; channel < 3; ++channel) {
-                const int product = (255 - cmyk[4 * x + channel]) * not_k + 128;
-                rgb[3 * x + channel] =
-                    static_cast<std::uint8_t>(std::max(not_k - ((product >> 8) + product) / 256, 0));
-            }
-        }
+        for (std::size_t x = 0; x < width(); ++x)
+            for (std::size_t channel = 0; channel < 3; ++channel)
+                rgb[3 * x + channel] = without_ink(255 - cmyk[4 * x + channel], cmyk[4 * x + 3]);
     }
 
     jpeg_decompress_struct info_{};
@@ -157,11 +155,10 @@ class jpeg_decoder {
 
 } // namespace
 
-std::size_t decode_bytes_jpeg(std::span<const std::byte> bytes) {
+picture_size size_of_jpeg(std::span<const std::byte> bytes) {
     jpeg_decoder decoder(bytes);
     decoder.read_header();
-    // The pixels; with several scans also all coefficients, two bytes each.
-    return decoder.width() * decoder.height() * (decoder.has_several_scans() ? 9 : 3);
+    return decoder.size();
 }
 
 void decode_jpeg(std::span<const std::byte> bytes, rgb_image& image) {
@@ -170,8 +167,8 @@ void decode_jpeg(std::span<const std::byte> bytes, rgb_image& image) {
     // A block of 64 samples takes at least a bit, and a chroma sample stands for at most 16 pixels; a flat
     // picture in arithmetic coding can do still better, hence the round number.
     constexpr std::size_t pixels_per_byte = 16384;
-    take_size(decoder.width(), decoder.height(), bytes.size(), pixels_per_byte, image);
-    std::vector<std::uint8_t> cmyk_row(decoder.is_cmyk() ? decoder.width() * 4 : 0);
+    take_size(decoder.size(), bytes.size(), pixels_per_byte, image);
+    std::vector<std::uint8_t> cmyk_row(decoder.is_cmyk() ? image.width * 4 : 0);
     decoder.read_pixels(image.pixels.data(), cmyk_row.data(), bytes.size() + image.pixels.size());
 }
 

@@ -148,7 +148,7 @@ void look_at(const fs::path& root, candidate& file) {
 
 std::string why_broken(const candidate& file) {
     if (!file.unreadable.empty()) return "cannot be read: " + file.unreadable;
-    return file.entry.bytes == 0 ? "the file is empty" : "not a JPEG, PNG, GIF or BMP image";
+    return file.entry.bytes == 0 ? "the file is empty" : std::string(no_image);
 }
 
 // Leaves out links to files that are listed by their own names too; how many.

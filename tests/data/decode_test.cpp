@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <fstream>
 #include <sys/resource.h>
+#include <zlib.h>
 
 using namespace petnet;
 using namespace petnet::data;
@@ -88,23 +89,29 @@ TEST(decode, says_what_is_wrong_with_what_is_no_image) {
     EXPECT_EQ(refusal(bytes_of("MATLAB 5.0 MAT-file")), "photo.jpg: not a JPEG, PNG, GIF or BMP image");
     EXPECT_THAT(refusal(bytes_of("\xff\xd8\xff")), HasSubstr("ends early"));
     EXPECT_THAT(refusal(bytes_of("\x89PNG\r\n\x1a\n")), HasSubstr("PNG"));
-    EXPECT_THAT(refusal(bytes_of("GIF89a")), HasSubstr("0 x 0 pixels"));
+    EXPECT_THAT(refusal(bytes_of("GIF89a")), HasSubstr("GIF"));
 }
 
 TEST(decode, refuses_a_file_cut_short_anywhere_as_pillow_does) {
-    for (const char* name : {"subsampled_420.jpg", "progressive.jpg", "cmyk.jpg", "rgb24.bmp"}) {
+    for (const char* name :
+         {"subsampled_420.jpg", "progressive.jpg", "cmyk.jpg", "rgb24.bmp", "palette.bmp"}) {
         const bytes_type whole = odd(name);
         for (std::size_t length = 0; length < whole.size(); ++length) {
-            if (std::string_view(name) == "rgb24.bmp" && length >= 54)
-                continue; // stb_image reads missing bytes as 0
+            if (std::string_view(name).ends_with(".bmp") && length + 4 > whole.size()) continue; // padding
             const bytes_type cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
             EXPECT_THROW((void)decode(cut, name), decode_error) << name << " cut to " << length;
         }
     }
+    // What is not compressed pixels may be missing: the checksums of them and of their chunk, and the chunk
+    // of the end.
     const bytes_type png = odd("rgba.png");
-    for (std::size_t length : {8UL, 24UL, 25UL, 30UL, 60UL, png.size() / 2}) {
-        const bytes_type cut(png.begin(), png.begin() + static_cast<std::ptrdiff_t>(length));
-        EXPECT_THROW((void)decode(cut, "rgba.png"), decode_error) << length;
+    for (std::size_t length = 0; length < png.size(); ++length) {
+        const auto cut = std::span(png).first(length);
+        if (length < png.size() - 21) {
+            EXPECT_THROW((void)decode(cut, "rgba.png"), decode_error) << length;
+        } else if (length >= png.size() - 20) {
+            EXPECT_TRUE(decode(cut, "rgba.png").pixels == decode(png, "rgba.png").pixels) << length;
+        }
     }
     // A segment that is passed over, of more bytes than there are.
     EXPECT_THAT(refusal(bytes_of("\xff\xd8\xff\xe5\xff\xff and a few more bytes")), HasSubstr("ends early"));
@@ -137,7 +144,7 @@ TEST(decode, believes_no_header_that_the_bytes_cannot_fill) {
     const std::size_t frame = find(jpeg, {0xff, 0xc0});
     put_big_endian(jpeg, frame + 5, 30000, 2);
     put_big_endian(jpeg, frame + 7, 30000, 2);
-    EXPECT_THAT(refusal(jpeg), AllOf(HasSubstr("30000 x 30000"), HasSubstr("150 megapixels")));
+    EXPECT_THAT(refusal(jpeg), AllOf(HasSubstr("30000 x 30000"), HasSubstr("450 MB of memory")));
     put_big_endian(jpeg, frame + 5, 9000, 2);
     put_big_endian(jpeg, frame + 7, 9000, 2);
     EXPECT_THAT(refusal(jpeg), AllOf(HasSubstr("9000 x 9000"), HasSubstr("cannot hold")));
@@ -186,6 +193,9 @@ bytes_type png_bomb(std::size_t size) {
     bytes_type bytes = odd("rgb16.png");
     put_big_endian(bytes, 16, 1, 4);
     put_big_endian(bytes, 20, 1, 4);
+    const std::size_t header_bytes = 13; // with a name of four before and a checksum behind
+    const auto checksum = ::crc32(0, reinterpret_cast<const Bytef*>(&bytes[12]), 4 + header_bytes);
+    put_big_endian(bytes, 16 + header_bytes, static_cast<std::uint32_t>(checksum), 4);
     const std::size_t data_at = find(bytes, {'I', 'D', 'A', 'T'}) + 4;
     const bytes_type end(bytes.end() - 12, bytes.end());
     bytes.resize(data_at);
@@ -217,10 +227,10 @@ bytes_type png_bomb(std::size_t size) {
 
 } // namespace
 
-TEST(decode, bounds_the_memory_of_a_png_that_unpacks_to_more_than_it_shows) {
+// As Pillow does: what lies behind the last row is not looked at.
+TEST(decode, unpacks_no_more_of_a_png_than_it_shows) {
     EXPECT_EQ(decode(png_bomb(100'000), "small.png").width, 1U);
-    const bytes_type bomb = png_bomb(1'000'000'000);
-    EXPECT_THAT(refusal(bomb), HasSubstr("PNG (outofmem)"));
+    EXPECT_EQ(decode(png_bomb(1'000'000'000), "bomb.png").width, 1U);
     struct rusage use {};
     ::getrusage(RUSAGE_SELF, &use);
     EXPECT_LT(use.ru_maxrss,

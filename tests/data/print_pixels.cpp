@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// print_pixels FILE...: a line for each, NAME WIDTH HEIGHT HASH, the SHA-256 of its pixels as decode() gives
+// them, or NAME refused REASON; with tabs in between. For tests/data/corpus.py.
+#include "base/files.hpp"
+#include "data/decode.hpp"
+
+#include <filesystem>
+#include <iostream>
+
+int main(int count, char** words) {
+    using namespace petnet;
+    for (int i = 1; i < count; ++i) {
+        const std::filesystem::path path(words[i]);
+        const std::string name = path.filename().string();
+        try {
+            const data::rgb_image image = data::decode(read_file(path, std::size_t{1} << 30), name);
+            std::cout << name << '\t' << image.width << '\t' << image.height << '\t'
+                      << sha256(std::as_bytes(std::span(image.pixels))) << '\n';
+        } catch (const data::decode_error& problem) {
+            std::cout << name << "\trefused\t" << std::string(problem.what()).substr(name.size() + 2) << '\n';
+        }
+    }
+}
