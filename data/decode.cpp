@@ -11,12 +11,11 @@
 namespace petnet::data {
 namespace {
 
-template <std::size_t n>
-bool starts_with(std::span<const std::byte> bytes, const std::array<unsigned char, n>& magic) {
-    return bytes.size() >= n && std::equal(magic.begin(), magic.end(), bytes.begin(),
-                                           [](unsigned char a, std::byte b) { return std::byte{a} == b; });
+bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
+    return bytes.size() >= magic.size() &&
+           std::equal(magic.begin(), magic.end(), bytes.begin(),
+                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
 }
-
 unsigned orientation_of(std::span<const std::byte> bytes, image_format format, orientation turned) {
     return turned == orientation::by_exif && format == image_format::jpeg ? exif_orientation(bytes) : 1;
 }
@@ -27,10 +26,12 @@ struct format_decoder {
 };
 
 const format_decoder& decoder_of(image_format format) {
-    static constexpr std::array<format_decoder, 4> decoders{{{detail::size_of_jpeg, detail::decode_jpeg},
+    static constexpr std::array<format_decoder, 6> decoders{{{detail::size_of_jpeg, detail::decode_jpeg},
                                                              {detail::size_of_png, detail::decode_png},
                                                              {detail::size_of_gif, detail::decode_gif},
-                                                             {detail::size_of_bmp, detail::decode_bmp}}};
+                                                             {detail::size_of_bmp, detail::decode_bmp},
+                                                             {detail::size_of_webp, detail::decode_webp},
+                                                             {detail::size_of_tiff, detail::decode_tiff}}};
     return decoders.at(static_cast<std::size_t>(format) - 1); // `none` is the first
 }
 
@@ -41,19 +42,22 @@ std::string in_pixels(std::size_t width, std::size_t height) {
 } // namespace
 
 image_format format_of(std::span<const std::byte> start) noexcept {
-    constexpr std::array<unsigned char, 3> jpeg{0xff, 0xd8, 0xff};
-    constexpr std::array<unsigned char, 8> png{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    constexpr std::array<unsigned char, 6> gif{'G', 'I', 'F', '8', '7', 'a'};
-    constexpr std::array<unsigned char, 6> later_gif{'G', 'I', 'F', '8', '9', 'a'};
-    constexpr std::array<unsigned char, 2> bmp{'B', 'M'};
-    if (starts_with(start, jpeg)) return image_format::jpeg;
-    if (starts_with(start, png)) return image_format::png;
-    if (starts_with(start, gif) || starts_with(start, later_gif)) return image_format::gif;
+    using namespace std::string_view_literals;
+    if (starts_with(start, "\xff\xd8\xff"sv)) return image_format::jpeg;
+    if (starts_with(start, "\x89PNG\r\n\x1a\n"sv)) return image_format::png;
+    if (starts_with(start, "GIF87a"sv) || starts_with(start, "GIF89a"sv)) return image_format::gif;
     // Two letters are little to go by: the four bytes reserved after the file size are zero in every BMP.
     const bool reserved_is_zero =
         start.size() >= 10 &&
         std::all_of(start.begin() + 6, start.begin() + 10, [](std::byte b) { return b == std::byte{0}; });
-    if (starts_with(start, bmp) && reserved_is_zero) return image_format::bmp;
+    if (starts_with(start, "BM"sv) && reserved_is_zero) return image_format::bmp;
+    if (starts_with(start, "RIFF"sv) && start.size() >= 16) { // behind the size of what follows
+        const std::span<const std::byte> kind = start.subspan(8);
+        for (const std::string_view webp : {"WEBPVP8 "sv, "WEBPVP8L"sv, "WEBPVP8X"sv})
+            if (starts_with(kind, webp)) return image_format::webp;
+    }
+    for (const std::string_view tiff : {"II*\0"sv, "MM\0*"sv, "II+\0"sv, "MM\0+"sv}) // +: of 64 bits
+        if (starts_with(start, tiff)) return image_format::tiff;
     return image_format::none;
 }
 

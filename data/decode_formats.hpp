@@ -20,12 +20,16 @@ picture_size size_of_jpeg(std::span<const std::byte> bytes);
 picture_size size_of_png(std::span<const std::byte> bytes);
 picture_size size_of_gif(std::span<const std::byte> bytes);
 picture_size size_of_bmp(std::span<const std::byte> bytes);
+picture_size size_of_webp(std::span<const std::byte> bytes);
+picture_size size_of_tiff(std::span<const std::byte> bytes);
 
 // All throw decode_error with the reason alone, to which decode() adds the file's name.
 void decode_jpeg(std::span<const std::byte> bytes, rgb_image& image);
 void decode_png(std::span<const std::byte> bytes, rgb_image& image);
 void decode_gif(std::span<const std::byte> bytes, rgb_image& image);
 void decode_bmp(std::span<const std::byte> bytes, rgb_image& image);
+void decode_webp(std::span<const std::byte> bytes, rgb_image& image);
+void decode_tiff(std::span<const std::byte> bytes, rgb_image& image);
 
 // The one sentence for pictures that would take more than max_decode_bytes.
 [[noreturn]] void refuse_size(std::size_t width, std::size_t height);

@@ -205,8 +205,8 @@ image_folder open_image_folder(const fs::path& folder, unsigned threads) {
     }
     if (result.photos.empty())
         throw input_error("no photograph in " + result.root.string() +
-                          " (JPEG, PNG, GIF or BMP files were expected; " + std::to_string(files.size()) +
-                          " other files are there" +
+                          " (JPEG, PNG, GIF, BMP, WebP or TIFF files were expected; " +
+                          std::to_string(files.size()) + " other files are there" +
                           (result.broken.empty() ? "" : ": " + first_reasons(result.broken)) + ")");
     return result;
 }

@@ -39,7 +39,7 @@ struct image_folder {
 };
 
 // Lists the regular files under `folder`, recursively, and sorts them by their first bytes into photographs
-// (JPEG, PNG, GIF, BMP), broken ones and skipped files; file names are not trusted to say what is an image.
+// (JPEG, PNG, GIF, BMP, WebP, TIFF), broken ones and skipped files; file names are not trusted to say what is an image.
 // What is hidden is left alone: names that begin with a dot, and what systems leave in folders (__MACOSX,
 // @eaDir, Thumbs.db, ...). Links are followed, to files and to folders, as fastai follows them. But a folder
 // is listed once, by its own name where it lies under `folder`, else by the first link in the order of names;

@@ -57,9 +57,9 @@ class classifier {
 
     // What classify() takes for a photograph: u8 (photo_size, photo_size, 3), row-major, RGB.
     [[nodiscard]] std::size_t square_bytes() const;
-    // The bytes of a JPEG, PNG, GIF or BMP to the square that validation cuts: the centre, resized as
-    // data/resize.hpp does. `square` holds square_bytes(). data::decode_error, naming `display_name`. Any
-    // thread, any number at once.
+    // The bytes of a JPEG, PNG, GIF, BMP, WebP or TIFF to the square that validation cuts: the centre,
+    // resized as data/resize.hpp does. `square` holds square_bytes(). data::decode_error, naming
+    // `display_name`. Any thread, any number at once.
     void make_square(std::span<const std::byte> photograph, std::string_view display_name,
                      std::span<std::uint8_t> square) const;
 

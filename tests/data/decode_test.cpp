@@ -86,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(all, odd_photographs,
 
 TEST(decode, says_what_is_wrong_with_what_is_no_image) {
     EXPECT_EQ(refusal({}), "photo.jpg: the file is empty");
-    EXPECT_EQ(refusal(bytes_of("MATLAB 5.0 MAT-file")), "photo.jpg: not a JPEG, PNG, GIF or BMP image");
+    EXPECT_EQ(refusal(bytes_of("MATLAB 5.0 MAT-file")),
+              "photo.jpg: not a JPEG, PNG, GIF, BMP, WebP or TIFF image");
     EXPECT_THAT(refusal(bytes_of("\xff\xd8\xff")), HasSubstr("ends early"));
     EXPECT_THAT(refusal(bytes_of("\x89PNG\r\n\x1a\n")), HasSubstr("PNG"));
     EXPECT_THAT(refusal(bytes_of("GIF89a")), HasSubstr("GIF"));

@@ -47,7 +47,7 @@ TEST_F(image_folder_test, content_decides_and_names_are_sorted_by_bytes) {
     EXPECT_EQ(found.hidden, 1U);
     ASSERT_EQ(found.broken.size(), 2U);
     EXPECT_EQ(found.broken[0].reason, "empty.JPG: the file is empty");
-    EXPECT_EQ(found.broken[1].reason, "page.jpg: not a JPEG, PNG, GIF or BMP image");
+    EXPECT_EQ(found.broken[1].reason, "page.jpg: not a JPEG, PNG, GIF, BMP, WebP or TIFF image");
     EXPECT_EQ(found.photos[0].bytes, jpeg_start.size());
 }
 
@@ -113,8 +113,9 @@ TEST_F(image_folder_test, refuses_in_plain_words) {
     const fs::path file = folder_.write("file.txt", "text");
     EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(file); }),
                 HasSubstr("is not a folder"));
-    EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
-                ::testing::AllOf(HasSubstr("no photograph in "), HasSubstr("JPEG, PNG, GIF or BMP")));
+    EXPECT_THAT(
+        message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
+        ::testing::AllOf(HasSubstr("no photograph in "), HasSubstr("JPEG, PNG, GIF, BMP, WebP or TIFF")));
     fs::create_symlink("gone", folder_.path() / "a.jpg");
     EXPECT_THAT(message_of<input_error>([&] { (void)open_image_folder(folder_.path()); }),
                 HasSubstr("2 other files are there: a.jpg: cannot be read: No such file or directory)"));

@@ -61,7 +61,7 @@ def look(url, expected, setting, screenshot):
         drop(page, __file__)
         answered(page, len(DROPPED) + 1)
         problem = page.evaluate("document.querySelector('.problem').textContent")
-        assert problem == "not a JPEG, PNG, GIF or BMP image", problem
+        assert problem == "not a JPEG, PNG, GIF, BMP, WebP or TIFF image", problem
         assert page.evaluate("document.querySelector('h2').textContent") == "No answer"
 
 

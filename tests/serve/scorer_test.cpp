@@ -80,7 +80,7 @@ TEST_F(scoring, each_photograph_has_its_own_answer) {
         expect_near(answers[i].logits, of_pug);
         EXPECT_TRUE(answers[i].problem.empty());
         EXPECT_TRUE(answers[i + 1].logits.empty());
-        EXPECT_EQ(answers[i + 1].problem, "nothing: not a JPEG, PNG, GIF or BMP image");
+        EXPECT_EQ(answers[i + 1].problem, "nothing: not a JPEG, PNG, GIF, BMP, WebP or TIFF image");
         EXPECT_FALSE(answers[i + 1].ours);
         expect_near(answers[i + 2].logits, of_beagle);
         EXPECT_TRUE(answers[i + 3].problem.starts_with("half: ")) << answers[i + 3].problem;
