@@ -63,7 +63,9 @@ class gif_decoder {
     };
 
     [[noreturn]] static void refuse(int error) {
-        if (error == D_GIF_ERR_READ_FAILED || error == D_GIF_ERR_EOF_TOO_SOON)
+        constexpr std::array<int, 4> at_the_end{D_GIF_ERR_READ_FAILED, D_GIF_ERR_EOF_TOO_SOON,
+                                                D_GIF_ERR_NO_SCRN_DSCR, D_GIF_ERR_NO_IMAG_DSCR};
+        if (std::find(at_the_end.begin(), at_the_end.end(), error) != at_the_end.end())
             throw decode_error("the GIF data ends early (a truncated file)");
         const char* text = GifErrorString(error);
         throw decode_error(std::string("a corrupt GIF: ") + (text != nullptr ? text : "unknown damage"));

@@ -143,6 +143,7 @@ class png_decoder {
     static void on_error(png_structp png, png_const_charp message) {
         png_decoder& self = owner(png);
         std::string_view text(message);
+        while (text.starts_with("IDAT: ")) text.remove_prefix(6); // the chunk of pixels, named twice
         std::copy_n(text.begin(), std::min(text.size(), self.reason_.size() - 1), self.reason_.begin());
         std::longjmp(self.back_, 1);
     }

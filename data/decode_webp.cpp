@@ -21,8 +21,8 @@ class webp_file {
         const WebPData data{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
         WebPDemuxState state = WEBP_DEMUX_PARSE_ERROR;
         demuxer_.reset(WebPDemuxPartial(&data, &state));
-        if (state == WEBP_DEMUX_PARSE_ERROR) throw decode_error("a corrupt WebP");
-        if (state != WEBP_DEMUX_DONE) throw decode_error("the WebP data end early (a truncated file)");
+        if (state == WEBP_DEMUX_PARSE_ERROR) throw decode_error("a corrupt WebP: its chunks make no sense");
+        if (state != WEBP_DEMUX_DONE) throw decode_error("the WebP data ends early (a truncated file)");
         if (WebPDemuxGetFrame(demuxer_.get(), 1, &frame_) == 0)
             throw decode_error("a WebP without a picture");
         check(WebPGetFeatures(frame_.fragment.bytes, frame_.fragment.size, &features_));
@@ -70,9 +70,9 @@ class webp_file {
             throw std::bad_alloc();
         case VP8_STATUS_NOT_ENOUGH_DATA:
         case VP8_STATUS_SUSPENDED:
-            throw decode_error("the WebP's compressed data end early");
+            throw decode_error("a corrupt WebP: its compressed data ends early");
         default:
-            throw decode_error("a corrupt WebP");
+            throw decode_error("a corrupt WebP: its compressed data is damaged");
         }
     }
 

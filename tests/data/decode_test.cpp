@@ -77,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(all, odd_photographs,
                                            "gray_alpha.png", "palette.png", "palette_transparent.png",
                                            "one_bit.png", "rgb16.png", "rgba16.png", "gray16.png",
                                            "gray16_dark.png", "gray_alpha16.png", "rgb24.bmp", "palette.bmp",
-                                           "gray.bmp"),
+                                           "gray.bmp", "lossy.webp", "lzw.tif", "group4.tif", "jpeg.tif",
+                                           "zstd.tif"),
                          [](const auto& photograph) {
                              std::string name = photograph.param;
                              std::replace(name.begin(), name.end(), '.', '_');

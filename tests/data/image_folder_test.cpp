@@ -51,6 +51,19 @@ TEST_F(image_folder_test, content_decides_and_names_are_sorted_by_bytes) {
     EXPECT_EQ(found.photos[0].bytes, jpeg_start.size());
 }
 
+TEST_F(image_folder_test, knows_webp_and_tiff_by_content_and_by_name) {
+    folder_.write("a", std::string_view("RIFF\x10\0\0\0WEBPVP8L", 16));
+    folder_.write("b", std::string_view("II*\0\x8\0\0\0", 8));
+    folder_.write("c.jpg", std::string_view("MM\0*\0\0\0\x8", 8));
+    for (const char* name : {"d.webp", "e.tif", "f.TIFF"})
+        folder_.write(name, std::string_view("RIFF\x10\0\0\0WAVEfmt ", 16));
+    folder_.write("g.wav", std::string_view("RIFF\x10\0\0\0WAVEfmt ", 16));
+    const image_folder found = open_image_folder(folder_.path());
+    EXPECT_THAT(names_of(found), ElementsAre("a", "b", "c.jpg"));
+    EXPECT_EQ(found.broken.size(), 3U);
+    EXPECT_THAT(found.skipped, ElementsAre("g.wav"));
+}
+
 // fastai's get_image_files leaves out names with a dot in front; the others are of systems that it does not
 // know.
 TEST_F(image_folder_test, leaves_hidden_files_and_folders_alone) {

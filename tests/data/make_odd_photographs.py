@@ -70,6 +70,11 @@ files = {
     "rgb24.bmp": encoded(rgb, "BMP"),
     "palette.bmp": encoded(rgb.quantize(100), "BMP"),
     "gray.bmp": encoded(gray, "BMP"),
+    "lossy.webp": encoded(rgb, "WEBP", quality=60),
+    "lzw.tif": encoded(rgb, "TIFF", compression="tiff_lzw"),
+    "group4.tif": encoded(gray.convert("1"), "TIFF", compression="group4"),
+    "jpeg.tif": encoded(rgb, "TIFF", compression="jpeg", quality=70),
+    "zstd.tif": encoded(rgb.quantize(16), "TIFF", compression="zstd"),
 }
 out.mkdir(exist_ok=True)
 for name, data in files.items():

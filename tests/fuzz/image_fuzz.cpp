@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Arbitrary bytes as a photograph: decode() gives whole pixels, turned by their EXIF orientation, or a
 // decode_error, in bounded memory and time, and what it gives can be resized. image_fuzz -rss_limit_mb=700
-// -timeout=10 CORPUS SEEDS, where SEEDS holds photographs of every kind, such as data/sample/images and
-// tests/data/odd.
+// -timeout=10 CORPUS SEEDS, where SEEDS holds photographs of every kind, such as data/sample/images,
+// tests/data/odd and what tests/data/corpus_pictures.py writes.
 #include "data/decode.hpp"
 #include "data/resize.hpp"
 
