@@ -46,11 +46,10 @@ image_format format_of(std::span<const std::byte> start) noexcept {
     if (starts_with(start, "\xff\xd8\xff"sv)) return image_format::jpeg;
     if (starts_with(start, "\x89PNG\r\n\x1a\n"sv)) return image_format::png;
     if (starts_with(start, "GIF87a"sv) || starts_with(start, "GIF89a"sv)) return image_format::gif;
-    // Two letters are little to go by: the four bytes reserved after the file size are zero in every BMP.
-    const bool reserved_is_zero =
-        start.size() >= 10 &&
-        std::all_of(start.begin() + 6, start.begin() + 10, [](std::byte b) { return b == std::byte{0}; });
-    if (starts_with(start, "BM"sv) && reserved_is_zero) return image_format::bmp;
+    // Two letters are little to go by: the size of the header that follows is one of seven.
+    if (starts_with(start, "BM"sv) && start.size() >= 16 && start[15] == std::byte{0})
+        for (const unsigned header_bytes : {12U, 40U, 52U, 56U, 64U, 108U, 124U})
+            if (start[14] == std::byte{static_cast<unsigned char>(header_bytes)}) return image_format::bmp;
     if (starts_with(start, "RIFF"sv) && start.size() >= 16) { // behind the size of what follows
         const std::span<const std::byte> kind = start.subspan(8);
         for (const std::string_view webp : {"WEBPVP8 "sv, "WEBPVP8L"sv, "WEBPVP8X"sv})

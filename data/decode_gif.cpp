@@ -16,6 +16,58 @@ namespace {
 
 using palette = std::array<std::array<std::uint8_t, 3>, 256>;
 
+// The pixels behind giflib's codes. giflib's own expansion also takes codes that stand for nothing yet, so
+// that damage would go unnoticed.
+class lzw_pixels {
+  public:
+    explicit lzw_pixels(unsigned bits) : clear_(1U << bits), next_(clear_ + 2) {}
+
+    // `code_of(code)` gives the next code, below 0 behind the last. False where there are fewer pixels.
+    template <class code_source> bool read(std::span<std::uint8_t> to, const code_source& code_of) {
+        for (std::uint8_t& pixel : to) {
+            while (pending_ == 0)
+                if (const int code = code_of(); code < 0 || !expand(static_cast<unsigned>(code)))
+                    return false;
+            pixel = string_[--pending_];
+        }
+        return true;
+    }
+
+  private:
+    static constexpr unsigned most_codes = 4096, none = most_codes;
+
+    // Puts the string of a code into string_, the last pixel first. False for a code that stands for nothing.
+    bool expand(unsigned code) {
+        if (code == clear_) {
+            next_ = clear_ + 2;
+            last_ = none;
+            return true;
+        }
+        const bool is_known = code < clear_ || (code > clear_ + 1 && code < next_);
+        const bool is_the_next = code == next_ && next_ < most_codes && last_ != none;
+        if (!is_known && !is_the_next) return false;
+        if (is_the_next) ++pending_; // its last pixel is its first
+        for (unsigned rest = is_the_next ? last_ : code;; rest = prefix_[rest]) {
+            string_[pending_++] = rest < clear_ ? static_cast<std::uint8_t>(rest) : suffix_[rest];
+            if (rest < clear_) break;
+        }
+        const std::uint8_t first = string_[pending_ - 1];
+        if (is_the_next) string_[0] = first;
+        if (last_ != none && next_ < most_codes) {
+            prefix_[next_] = static_cast<std::uint16_t>(last_);
+            suffix_[next_++] = first;
+        }
+        last_ = code;
+        return true;
+    }
+
+    unsigned clear_, next_, last_ = none;
+    std::array<std::uint16_t, most_codes> prefix_{};
+    std::array<std::uint8_t, most_codes> suffix_{};
+    std::array<std::uint8_t, most_codes + 1> string_{};
+    std::size_t pending_ = 0;
+};
+
 class gif_decoder {
   public:
     explicit gif_decoder(std::span<const std::byte> bytes) : bytes_(bytes) {
@@ -35,9 +87,9 @@ class gif_decoder {
             if (record == TERMINATE_RECORD_TYPE) throw decode_error("a GIF without a picture");
         }
         check(DGifGetImageDesc(gif_.get()));
+        code_bits_ = last_read_; // the last before the pixels, which giflib keeps to itself
         if (gif_->Image.Width <= 0 || gif_->Image.Height <= 0)
             throw decode_error("the GIF's first picture has no pixels");
-        in_pixels_ = length_is_next_ = true;
         constexpr std::size_t working_bytes = 1 << 16;
         const int width = std::max(gif_->SWidth, gif_->Image.Left + gif_->Image.Width);
         const int height = std::max(gif_->SHeight, gif_->Image.Top + gif_->Image.Height);
@@ -52,9 +104,10 @@ class gif_decoder {
         for (std::size_t i = 0; i < image.pixels.size(); i += 3)
             std::copy(background.begin(), background.end(),
                       image.pixels.begin() + static_cast<std::ptrdiff_t>(i));
-        if (!gif_->Image.Interlace) return read_rows(colours, 0, 1, image);
+        lzw_pixels pixels(code_bits_);
+        if (!gif_->Image.Interlace) return read_rows(colours, 0, 1, pixels, image);
         constexpr std::array<std::array<int, 2>, 4> passes{{{0, 8}, {4, 8}, {2, 4}, {1, 2}}};
-        for (const auto& [first, step] : passes) read_rows(colours, first, step, image);
+        for (const auto& [first, step] : passes) read_rows(colours, first, step, pixels, image);
     }
 
   private:
@@ -79,18 +132,11 @@ class gif_decoder {
         return static_cast<gif_decoder*>(gif->UserData)->read(to, static_cast<std::size_t>(wanted));
     }
 
-    // A file may end where the empty block behind its pixels should be. There giflib asks for the length of
-    // the next block, and gets 0.
     int read(GifByteType* to, std::size_t wanted) {
-        const bool length = in_pixels_ && length_is_next_;
-        length_is_next_ = !length;
-        if (bytes_.empty() && length) {
-            *to = 0;
-            return 1;
-        }
         const std::size_t count = std::min(wanted, bytes_.size());
         std::memcpy(to, bytes_.data(), count);
         bytes_ = bytes_.subspan(count);
+        if (count != 0) last_read_ = to[count - 1];
         return static_cast<int>(count);
     }
 
@@ -120,22 +166,33 @@ class gif_decoder {
                    : colours;
     }
 
-    void read_rows(const palette& colours, int first, int step, rgb_image& image) {
+    int next_code() const {
+        int code = 0; // giflib's -1 behind the last
+        check(DGifGetLZCodes(gif_.get(), &code));
+        return code;
+    }
+
+    void read_rows(const palette& colours, int first, int step, lzw_pixels& pixels, rgb_image& image) const {
         const GifImageDesc& frame = gif_->Image;
-        std::vector<GifPixelType> row(static_cast<std::size_t>(frame.Width));
+        std::vector<std::uint8_t> row(static_cast<std::size_t>(frame.Width));
+        bool ended = false;
+        const auto code_of = [&] {
+            const int code = next_code();
+            ended = code < 0;
+            return code;
+        };
         for (int y = first; y < frame.Height; y += step) {
-            check(DGifGetLine(gif_.get(), row.data(), frame.Width));
+            if (!pixels.read(row, code_of)) refuse(ended ? D_GIF_ERR_EOF_TOO_SOON : D_GIF_ERR_IMAGE_DEFECT);
             const auto start =
                 static_cast<std::size_t>(frame.Top + y) * image.width + static_cast<std::size_t>(frame.Left);
             std::uint8_t* out = image.pixels.data() + 3 * start;
-            for (const GifPixelType index : row)
+            for (const std::uint8_t index : row)
                 out = std::copy(colours[index].begin(), colours[index].end(), out);
         }
     }
 
     std::span<const std::byte> bytes_; // that are not read yet
-    bool in_pixels_ = false;
-    bool length_is_next_ = false; // of a block, or else its content
+    std::uint8_t last_read_ = 0, code_bits_ = 0;
     std::optional<std::uint8_t> transparent_;
     std::unique_ptr<GifFileType, closes> gif_;
 };

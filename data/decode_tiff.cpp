@@ -61,7 +61,9 @@ class tiff_file {
 
   private:
     [[noreturn]] void refuse() const {
-        throw decode_error("a corrupt TIFF" + (reason_.empty() ? std::string() : ": " + reason_));
+        const std::size_t end = reason_.find_last_not_of(": "); // of which some end with a list of nothing
+        throw decode_error("a corrupt TIFF" +
+                           (reason_.empty() ? std::string() : ": " + reason_.substr(0, end + 1)));
     }
 
     static int on_error(TIFF*, void* self, const char*, const char* format, va_list words) {
@@ -131,7 +133,13 @@ class tiff_file {
             layout_.extras = extras;
             layout_.extra_kind = kinds[0];
         }
-        if (layout_.photometric == PHOTOMETRIC_PALETTE) read_palette();
+        // libtiff asks libdeflate otherwise and takes damaged data that unpack to too much.
+        if (compression_ == COMPRESSION_DEFLATE || compression_ == COMPRESSION_ADOBE_DEFLATE)
+            TIFFSetField(tiff_.get(), TIFFTAG_DEFLATE_SUBCODEC, DEFLATE_SUBCODEC_ZLIB);
+        if (layout_.photometric == PHOTOMETRIC_PALETTE)
+            read_palette();
+        else if (short_in_tiff(bytes_, TIFFTAG_PHOTOMETRIC) == PHOTOMETRIC_PALETTE)
+            throw decode_error("a TIFF whose palette is missing"); // which libtiff would show as gray
         if (layout_.photometric == PHOTOMETRIC_YCBCR) {
             if (compression_ == COMPRESSION_JPEG && !planar_) {
                 TIFFSetField(tiff_.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
@@ -148,7 +156,7 @@ class tiff_file {
         std::array<std::uint16_t*, 3> channels{};
         if (layout_.bits > 8 ||
             TIFFGetField(tiff_.get(), TIFFTAG_COLORMAP, &channels[0], &channels[1], &channels[2]) != 1)
-            throw decode_error("a TIFF with a palette that is missing or too large");
+            throw decode_error("a TIFF whose palette is missing");
         for (std::size_t i = 0; i < std::size_t{1} << layout_.bits; ++i)
             for (std::size_t channel = 0; channel < 3; ++channel)
                 layout_.colours[i][channel] = static_cast<std::uint8_t>(channels[channel][i] >> 8);

@@ -40,27 +40,25 @@ bool begins_with(byte_span bytes, std::string_view text) {
                       [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
 }
 
-// In a TIFF file, which is what an EXIF segment holds.
-unsigned orientation_of_tiff(byte_span tiff) {
+} // namespace
+
+std::optional<std::size_t> short_in_tiff(byte_span tiff, std::size_t tag) noexcept {
     using namespace std::string_view_literals;
     const bool little_endian = begins_with(tiff, "II*\0"sv);
-    if (!little_endian && !begins_with(tiff, "MM\0*"sv)) return upright;
+    if (!little_endian && !begins_with(tiff, "MM\0*"sv)) return {};
     const number_reader number(tiff, little_endian);
     const auto directory = number.at(4, 4);
     const auto entries = directory ? number.at(*directory, 2) : std::nullopt;
-    constexpr std::size_t entry_bytes = 12, tag_of_orientation = 0x0112, type_short = 3;
+    constexpr std::size_t entry_bytes = 12, type_short = 3;
     for (std::size_t i = 0; i < entries.value_or(0); ++i) {
         const std::size_t entry = *directory + 2 + i * entry_bytes;
-        const auto tag = number.at(entry, 2);
-        if (!tag) return upright;
-        if (*tag != tag_of_orientation) continue;
-        const auto type = number.at(entry + 2, 2), value = number.at(entry + 8, 2);
-        return type == type_short && value >= 1U && value <= 8U ? static_cast<unsigned>(*value) : upright;
+        const auto tag_of_entry = number.at(entry, 2);
+        if (!tag_of_entry) return {};
+        if (*tag_of_entry == tag)
+            return number.at(entry + 2, 2) == type_short ? number.at(entry + 8, 2) : std::nullopt;
     }
-    return upright;
+    return {};
 }
-
-} // namespace
 
 unsigned exif_orientation(byte_span jpeg) noexcept {
     using namespace std::string_view_literals;
@@ -77,8 +75,11 @@ unsigned exif_orientation(byte_span jpeg) noexcept {
         const std::size_t segment = place + 3;
         if (*length - 2 > jpeg.size() - segment) return upright;
         const byte_span content = jpeg.subspan(segment, *length - 2);
-        if (marker == app1 && begins_with(content, exif))
-            return orientation_of_tiff(content.subspan(exif.size()));
+        if (marker == app1 && begins_with(content, exif)) { // which holds a TIFF file
+            constexpr std::size_t tag_of_orientation = 0x0112;
+            const auto value = short_in_tiff(content.subspan(exif.size()), tag_of_orientation);
+            return value >= 1U && value <= 8U ? static_cast<unsigned>(*value) : upright;
+        }
         place = segment + content.size();
     }
 }

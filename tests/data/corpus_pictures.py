@@ -134,6 +134,10 @@ def gif_pictures(add):
     add("gif_more_pixels.gif", gif(rows, palette, 5, pixels=lzw(sum(rows, []) + [1] * 50, 5)))
     add("gif_no_pixels.gif", gif(rows, palette, 5, pixels=b"\0"))
     add("gif_wrong_code.gif", gif(rows, palette, 5, pixels=b"\x03\xe0\xff\xff\0"))
+    later = (32 | 1 << 6 | 63 << 12).to_bytes(3, "little")  # of six bits each: the clear code, 1, and none that is known yet
+    add("gif_wrong_later_code.gif", gif(rows, palette, 5, pixels=b"\x03" + later + b"\0"))
+    same = (32 | 1 << 6 | 34 << 12 | 35 << 18 | 33 << 24).to_bytes(4, "little")  # the next each time: 1 pixel, 2, 3
+    add("gif_codes_of_what_they_make.gif", gif([[0] * 6], palette, 5, pixels=b"\x04" + same + b"\0"))
     add("gif_code_size_12.gif", gif(rows, palette, 12, pixels=b"\x03\xe0\xff\xff\0"))
     add("gif_without_picture.gif", whole[:13 + 96] + b";")
     add("gif_of_no_width.gif", whole[:13 + 96 + 5] + b"\0\0" + whole[13 + 96 + 7:])
