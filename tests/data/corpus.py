@@ -36,8 +36,10 @@ def say_of(pixels, width, height):
 
 def of_petnet(program, paths):
     said = {}
-    output = subprocess.run([program, *map(str, paths)], check=True, capture_output=True, text=True).stdout
-    for line in output.splitlines():
+    run = subprocess.run([program, *map(str, paths)], stdout=subprocess.PIPE, text=True)
+    if run.returncode != 0:
+        sys.exit(f"{program} ended with {run.returncode}")
+    for line in run.stdout.splitlines():
         name, *rest = line.split("\t")
         said[name] = "refused: " + rest[1] if rest[0] == "refused" else f"{rest[0]}x{rest[1]} {rest[2][:16]}"
     return said

@@ -134,8 +134,8 @@ def gif_pictures(add):
     add("gif_more_pixels.gif", gif(rows, palette, 5, pixels=lzw(sum(rows, []) + [1] * 50, 5)))
     add("gif_no_pixels.gif", gif(rows, palette, 5, pixels=b"\0"))
     add("gif_wrong_code.gif", gif(rows, palette, 5, pixels=b"\x03\xe0\xff\xff\0"))
-    later = (32 | 1 << 6 | 63 << 12).to_bytes(3, "little")  # of six bits each: the clear code, 1, and none that is known yet
-    add("gif_wrong_later_code.gif", gif(rows, palette, 5, pixels=b"\x03" + later + b"\0"))
+    later = (32 | 1 << 6 | 40 << 12).to_bytes(3, "little")  # of six bits each: clear, 1, and one that is not known yet
+    add("gif_wrong_later_code.gif", gif([[0] * 3], palette, 5, pixels=b"\x03" + later + b"\0"))
     same = (32 | 1 << 6 | 34 << 12 | 35 << 18 | 33 << 24).to_bytes(4, "little")  # the next each time: 1 pixel, 2, 3
     add("gif_codes_of_what_they_make.gif", gif([[0] * 6], palette, 5, pixels=b"\x04" + same + b"\0"))
     add("gif_code_size_12.gif", gif(rows, palette, 12, pixels=b"\x03\xe0\xff\xff\0"))
@@ -271,6 +271,8 @@ def tiff_pictures(add):
     add("tiff_bits_in_tiles.tif", tiff(samples(1, 1), 1, 1, compression=8, tile=(16, 16)))
     add("tiff_big.tif", tiff(rgb, 8, 2, 3, large=True))
     add("tiff_ycbcr.tif", tiff(rgb, 8, 6, 3, compression=8, more=[(530, 3, [1, 1])]))
+    add("tiff_rgb_of_two_samples.tif", tiff(samples(8, 2), 8, 2, 2))
+    add("tiff_rgb_in_two_planes.tif", tiff(samples(8, 2), 8, 2, 2, planar=True))
     add("tiff_lab.tif", tiff(rgb, 8, 8, 3))
     whole, deflated = tiff(gray, 8, 1), tiff(rgb, 8, 2, 3, compression=8)
     pixels = 8 + WIDTH * HEIGHT
