@@ -11,13 +11,10 @@
 namespace petnet::data {
 namespace {
 
-bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
-    return bytes.size() >= magic.size() &&
-           std::equal(magic.begin(), magic.end(), bytes.begin(),
-                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
-}
-unsigned orientation_of(std::span<const std::byte> bytes, image_format format, orientation turned) {
-    return turned == orientation::by_exif && format == image_format::jpeg ? exif_orientation(bytes) : 1;
+using detail::begins_with;
+
+unsigned orientation_of(std::span<const std::byte> bytes, orientation turned) {
+    return turned == orientation::by_exif ? exif_orientation(bytes) : 1;
 }
 
 struct format_decoder {
@@ -43,20 +40,20 @@ std::string in_pixels(std::size_t width, std::size_t height) {
 
 image_format format_of(std::span<const std::byte> start) noexcept {
     using namespace std::string_view_literals;
-    if (starts_with(start, "\xff\xd8\xff"sv)) return image_format::jpeg;
-    if (starts_with(start, "\x89PNG\r\n\x1a\n"sv)) return image_format::png;
-    if (starts_with(start, "GIF87a"sv) || starts_with(start, "GIF89a"sv)) return image_format::gif;
+    if (begins_with(start, "\xff\xd8\xff"sv)) return image_format::jpeg;
+    if (begins_with(start, "\x89PNG\r\n\x1a\n"sv)) return image_format::png;
+    if (begins_with(start, "GIF87a"sv) || begins_with(start, "GIF89a"sv)) return image_format::gif;
     // Two letters are little to go by: the size of the header that follows is one of seven.
-    if (starts_with(start, "BM"sv) && start.size() >= 16 && start[15] == std::byte{0})
+    if (begins_with(start, "BM"sv) && start.size() >= 16 && start[15] == std::byte{0})
         for (const unsigned header_bytes : {12U, 40U, 52U, 56U, 64U, 108U, 124U})
             if (start[14] == std::byte{static_cast<unsigned char>(header_bytes)}) return image_format::bmp;
-    if (starts_with(start, "RIFF"sv) && start.size() >= 16) { // behind the size of what follows
+    if (begins_with(start, "RIFF"sv) && start.size() >= 16) { // behind the size of what follows
         const std::span<const std::byte> kind = start.subspan(8);
         for (const std::string_view webp : {"WEBPVP8 "sv, "WEBPVP8L"sv, "WEBPVP8X"sv})
-            if (starts_with(kind, webp)) return image_format::webp;
+            if (begins_with(kind, webp)) return image_format::webp;
     }
     for (const std::string_view tiff : {"II*\0"sv, "MM\0*"sv, "II+\0"sv, "MM\0+"sv}) // +: of 64 bits
-        if (starts_with(start, tiff)) return image_format::tiff;
+        if (begins_with(start, tiff)) return image_format::tiff;
     return image_format::none;
 }
 
@@ -94,7 +91,7 @@ void decode(std::span<const std::byte> bytes, std::string_view display_name, rgb
         if (bytes.empty()) throw decode_error("the file is empty");
         if (format == image_format::none) throw decode_error(std::string(no_image));
         decoder_of(format).decode(bytes, image);
-        const unsigned way = orientation_of(bytes, format, turned);
+        const unsigned way = orientation_of(bytes, turned);
         if (way == 1) return;
         if (2 * image.pixels.size() > max_decode_bytes - bytes.size())
             detail::refuse_size(image.width, image.height);
@@ -111,7 +108,7 @@ std::size_t decode_bytes(std::span<const std::byte> bytes, orientation turned) {
         const auto [width, height, beside] = decoder_of(format).size_of(bytes);
         if (height != 0 && width > max_decode_bytes / height) return max_decode_bytes;
         const std::size_t pixels = width * height * 3;
-        const std::size_t turning = orientation_of(bytes, format, turned) == 1 ? 0 : pixels;
+        const std::size_t turning = orientation_of(bytes, turned) == 1 ? 0 : pixels;
         return std::min(max_decode_bytes, pixels + std::max(beside, turning));
     } catch (const decode_error&) {
         return 0;

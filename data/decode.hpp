@@ -38,8 +38,8 @@ class decode_error : public input_error {
 // of most formats, 50 of a progressive JPEG.
 inline constexpr std::size_t max_decode_bytes = 450'000'000;
 
-// Whether a JPEG is turned as its EXIF orientation says; fastai leaves it as it is stored. A TIFF is always
-// turned as its own says, as Pillow does.
+// Whether a JPEG, PNG or WebP is turned as its EXIF orientation says; fastai leaves it as it is stored. A
+// TIFF is always turned as its own says, as Pillow does.
 enum class orientation : std::uint8_t { as_stored, by_exif };
 
 // Decodes JPEG, PNG, GIF, BMP, WebP or TIFF, told apart by content, into `image`, whose storage is reused; of

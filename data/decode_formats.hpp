@@ -40,6 +40,12 @@ void decode_tiff(std::span<const std::byte> bytes, rgb_image& image);
 void take_size(const picture_size& size, std::size_t file_bytes, std::size_t pixels_per_byte,
                rgb_image& image);
 
+inline bool begins_with(std::span<const std::byte> bytes, std::string_view text) {
+    return bytes.size() >= text.size() &&
+           std::equal(text.begin(), text.end(), bytes.begin(),
+                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
+}
+
 // A channel of RGB from an ink of CMYK and the absence of black, 255 - K, as Pillow converts it:
 // clip(not_black - round(ink * not_black / 255)).
 inline std::uint8_t without_ink(int ink, int not_black) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/exif.hpp"
 
+#include "data/decode_formats.hpp"
 #include "data/resize.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 namespace petnet::data {
 namespace {
 
+using detail::begins_with;
 using byte_span = std::span<const std::byte>;
 
 constexpr unsigned upright = 1;
@@ -34,12 +36,6 @@ class number_reader {
     bool little_endian_;
 };
 
-bool begins_with(byte_span bytes, std::string_view text) {
-    return bytes.size() >= text.size() &&
-           std::equal(text.begin(), text.end(), bytes.begin(),
-                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
-}
-
 } // namespace
 
 std::optional<std::size_t> short_in_tiff(byte_span tiff, std::size_t tag) noexcept {
@@ -60,28 +56,69 @@ std::optional<std::size_t> short_in_tiff(byte_span tiff, std::size_t tag) noexce
     return {};
 }
 
-unsigned exif_orientation(byte_span jpeg) noexcept {
-    using namespace std::string_view_literals;
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::string_view exif_name = "Exif\0\0"sv; // before the TIFF file that EXIF data are
+
+// Empty where there are none.
+byte_span exif_of_jpeg(byte_span jpeg) {
     constexpr std::size_t start_of_scan = 0xda, end_of_image = 0xd9, app1 = 0xe1;
-    constexpr std::string_view exif = "Exif\0\0"sv;
     const number_reader number(jpeg, false);
     std::size_t place = 2; // behind the marker of the start
     for (;;) {
-        if (number.at(place, 1) != 0xffU) return upright;
+        if (number.at(place, 1) != 0xffU) return {};
         while (number.at(place, 1) == 0xffU) ++place; // a marker may begin with several
         const auto marker = number.at(place, 1), length = number.at(place + 1, 2);
-        if (!marker || marker == start_of_scan || marker == end_of_image || !length || *length < 2)
-            return upright;
+        if (!marker || marker == start_of_scan || marker == end_of_image || !length || *length < 2) return {};
         const std::size_t segment = place + 3;
-        if (*length - 2 > jpeg.size() - segment) return upright;
+        if (*length - 2 > jpeg.size() - segment) return {};
         const byte_span content = jpeg.subspan(segment, *length - 2);
-        if (marker == app1 && begins_with(content, exif)) { // which holds a TIFF file
-            constexpr std::size_t tag_of_orientation = 0x0112;
-            const auto value = short_in_tiff(content.subspan(exif.size()), tag_of_orientation);
-            return value >= 1U && value <= 8U ? static_cast<unsigned>(*value) : upright;
-        }
+        if (marker == app1 && begins_with(content, exif_name)) return content;
         place = segment + content.size();
     }
+}
+
+// Before and behind the pixels.
+byte_span exif_of_png(byte_span png) {
+    const number_reader number(png, false);
+    for (std::size_t place = 8;;) {
+        const auto length = number.at(place, 4);
+        const std::size_t content = place + 8;
+        if (!length || content > png.size() || *length > png.size() - content) return {};
+        if (begins_with(png.subspan(place + 4), "eXIf"sv)) return png.subspan(content, *length);
+        place = content + *length + 4; // a checksum
+    }
+}
+
+byte_span exif_of_webp(byte_span webp) {
+    const number_reader number(webp, true);
+    constexpr std::size_t first_chunk = 12, flag_of_exif = 8;
+    const auto flags = number.at(first_chunk + 8, 1);
+    if (!flags || !begins_with(webp.subspan(first_chunk), "VP8X"sv) || (*flags & flag_of_exif) == 0)
+        return {};
+    for (std::size_t place = first_chunk;;) {
+        const auto length = number.at(place + 4, 4);
+        const std::size_t content = place + 8;
+        if (!length || *length > webp.size() - content) return {};
+        if (begins_with(webp.subspan(place), "EXIF"sv)) return webp.subspan(content, *length);
+        place = content + *length + *length % 2;
+    }
+}
+
+} // namespace
+
+unsigned exif_orientation(byte_span photograph) noexcept {
+    constexpr std::size_t tag_of_orientation = 0x0112;
+    const image_format format = format_of(photograph);
+    byte_span exif = format == image_format::jpeg   ? exif_of_jpeg(photograph)
+                     : format == image_format::png  ? exif_of_png(photograph)
+                     : format == image_format::webp ? exif_of_webp(photograph)
+                                                    : byte_span();
+    if (begins_with(exif, exif_name)) exif = exif.subspan(exif_name.size());
+    const auto value = short_in_tiff(exif, tag_of_orientation);
+    return value >= 1U && value <= 8U ? static_cast<unsigned>(*value) : upright;
 }
 
 void turn_upright(rgb_image& image, unsigned orientation) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a camera was held, as the EXIF data of a JPEG tell it.
+// How a camera was held, as the EXIF data of a photograph tell it.
 #pragma once
 
 #include "data/decode.hpp"
@@ -10,9 +10,10 @@
 
 namespace petnet::data {
 
-// The orientation (tag 0x0112, EXIF 2.3 section 4.6.4) of the JPEG's first EXIF segment, 1 to 8; 1, upright,
-// where there is none or it makes no sense. Looks at nothing behind the first scan.
-[[nodiscard]] unsigned exif_orientation(std::span<const std::byte> jpeg) noexcept;
+// The orientation (tag 0x0112, EXIF 2.3 section 4.6.4) in a JPEG's first EXIF segment, a PNG's chunk eXIf or
+// a WebP's chunk EXIF, 1 to 8; 1, upright, where there is none or it makes no sense. Of a JPEG it looks at
+// nothing behind the first scan.
+[[nodiscard]] unsigned exif_orientation(std::span<const std::byte> photograph) noexcept;
 
 // The value of a field of type SHORT in the first directory of a TIFF file (of 32 bits); nothing where it is
 // missing or of another type.

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Changed whenever records or pixels change their meaning: then no older checksum fits.
-constexpr std::uint64_t format_version = 1;
+constexpr std::uint64_t format_version = 2;
 
 // FNV-1a over words of 64 bits instead of bytes, in four lanes so that the processor can work on four at
 // once: any single changed word changes it.

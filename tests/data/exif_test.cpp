@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <zlib.h>
 
 using namespace petnet;
 using namespace petnet::data;
@@ -113,4 +114,53 @@ TEST(exif, is_ignored_unless_asked_for) {
     turn_upright(stored, way);
     EXPECT_TRUE(turned.pixels == stored.pixels);
     EXPECT_EQ(decode_bytes(bytes, orientation::by_exif), 2 * decode_bytes(bytes));
+}
+
+namespace {
+
+std::string of_32_bits(std::size_t value, bool little_endian) {
+    std::string text;
+    for (int i = 0; i < 4; ++i) text += static_cast<char>(value >> (8 * (little_endian ? i : 3 - i)));
+    return text;
+}
+
+std::string photograph(const char* name) {
+    const bytes_type bytes = read_file(fs::path(PETNET_ODD_PHOTOGRAPHS) / name, 1 << 20);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string png_with(const std::string& exif, bool behind_the_pixels) {
+    std::string png = photograph("rgba.png");
+    const std::string chunk = "eXIf" + exif;
+    const auto checksum =
+        ::crc32(0, reinterpret_cast<const Bytef*>(chunk.data()), static_cast<uInt>(chunk.size()));
+    const std::size_t header = 33, end = 12;
+    return png.insert(behind_the_pixels ? png.size() - end : header,
+                      of_32_bits(exif.size(), false) + chunk + of_32_bits(checksum, false));
+}
+
+std::string webp_with(const std::string& exif, bool flag) {
+    const std::string body = std::string("WEBPVP8X") + of_32_bits(10, true) + (flag ? '\x8' : '\0') +
+                             std::string("\0\0\0\x24\0\0\x1c\0\0", 9) + photograph("lossy.webp").substr(12) +
+                             "EXIF" + of_32_bits(exif.size(), true) + exif +
+                             std::string(exif.size() % 2, '\0');
+    return "RIFF" + of_32_bits(body.size(), true) + body;
+}
+
+} // namespace
+
+TEST(exif, is_read_in_png_and_webp) {
+    const std::string turned = tiff(true, tag, type_short, 6);
+    for (const std::string& file : {png_with(turned, false), png_with(turned, true), webp_with(turned, true),
+                                    webp_with(std::string("Exif\0\0", 6) + turned, true)}) {
+        const bytes_type bytes = bytes_of(file);
+        ASSERT_EQ(exif_orientation(bytes), 6U);
+        rgb_image stored = decode(bytes, "x");
+        turn_upright(stored, 6);
+        EXPECT_TRUE(decode(bytes, "x", orientation::by_exif).pixels == stored.pixels);
+        for (std::size_t length = 0; length < bytes.size(); ++length)
+            EXPECT_LE(exif_orientation(std::span(bytes).first(length)), 6U); // and reads nothing behind them
+    }
+    EXPECT_EQ(exif_orientation(bytes_of(webp_with(turned, false))), 1U);
+    EXPECT_EQ(exif_orientation(bytes_of(webp_with(tiff(true, tag, type_short, 9), true))), 1U);
 }
