@@ -39,8 +39,10 @@ class tiff_file {
     tiff_file& operator=(const tiff_file&) = delete;
 
     [[nodiscard]] picture_size size() const {
-        const std::size_t in_libtiff =
-            compression_ == COMPRESSION_JPEG ? 3 : 1; // what a progressive one keeps
+        // What libtiff keeps of a block: a progressive JPEG, or the data with their bits in the other order.
+        const std::size_t in_libtiff = compression_ == COMPRESSION_JPEG                                  ? 3
+                                       : field<std::uint16_t>(TIFFTAG_FILLORDER, 1) == FILLORDER_LSB2MSB ? 1
+                                                                                                         : 0;
         std::size_t beside = block_bytes() * (planes() + in_libtiff) + (1 << 20);
         if (compression_ == COMPRESSION_ZSTD) beside += 1 << 27; // the most that its window may be
         if (by_libtiff_) beside += raster_bytes();
@@ -186,7 +188,8 @@ class tiff_file {
         if (block_width == 0 || block_height == 0 || bytes / block_height < stride || stride == 0 ||
             stride < row_bytes_of(layout_, block_width, planar_))
             refuse();
-        std::vector<std::vector<std::uint8_t>> planes_of_block(planes(), std::vector<std::uint8_t>(bytes));
+        std::vector<std::vector<std::uint8_t>> planes_of_block(planes());
+        for (std::vector<std::uint8_t>& plane : planes_of_block) plane.resize(bytes);
         std::vector<const std::uint8_t*> rows(planes());
         for (std::uint32_t y = 0; y < height_; y += block_height)
             for (std::uint32_t x = 0; x < width_; x += block_width) {
