@@ -39,10 +39,10 @@ struct image_folder {
 };
 
 // Lists the regular files under `folder`, recursively, and sorts them by their first bytes into photographs
-// (JPEG, PNG, GIF, BMP, WebP, TIFF), broken ones and skipped files; file names are not trusted to say what is an image.
-// What is hidden is left alone: names that begin with a dot, and what systems leave in folders (__MACOSX,
-// @eaDir, Thumbs.db, ...). Links are followed, to files and to folders, as fastai follows them. But a folder
-// is listed once, by its own name where it lies under `folder`, else by the first link in the order of names;
+// (JPEG, PNG, GIF, BMP, WebP, TIFF), broken ones and skipped files; file names are not trusted to say what is
+// an image. What is hidden is left alone: names that begin with a dot, and what systems leave in folders
+// (__MACOSX, @eaDir, Thumbs.db, ...). Links to files and to folders are followed, as fastai does. A folder is
+// listed once, by its own name where it lies under `folder`, else by the first link in the order of names;
 // and a link to a file that is listed by its own name is left out. A link that leads nowhere is a file that
 // cannot be read. Reads at most 16 bytes of each file, on at most `threads` threads (0: one for each core);
 // the result depends on neither. input_error: no such folder, a file where a folder was expected, a folder

@@ -18,8 +18,8 @@ struct train_options {
     std::string labels;          // empty: data::default_rule()
     data::table_columns columns; // of --labels csv=FILE
     std::string split = "auto";  // "auto", "random" or "folders"
-    std::string weights;         // "imagenet", "embedded", "random", FILE or FILE:KEY; empty: embedded with the
-                                 // sample, else imagenet
+    std::string weights; // "imagenet", "embedded", "random", FILE or FILE:KEY; empty: embedded with the
+                         // sample, else imagenet
     std::int64_t size = 224;
     std::string recipe = "basic";
     std::int64_t epochs = 1, freeze_epochs = 1;
