@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/pixel_file.hpp"
 
-#include "base/random.hpp"
+#include "base/checksum.hpp"
 
 #include <algorithm>
 #include <array>
@@ -22,23 +22,7 @@ namespace fs = std::filesystem;
 // Changed whenever records or pixels change their meaning: then no older checksum fits.
 constexpr std::uint64_t format_version = 2;
 
-// FNV-1a over words of 64 bits instead of bytes, in four lanes so that the processor can work on four at
-// once: any single changed word changes it.
-std::uint64_t checksum_of(std::span<const std::byte> bytes) {
-    constexpr std::uint64_t prime = 0x100000001b3ULL;
-    std::array<std::uint64_t, 4> lanes{format_version, 1, 2, 3};
-    std::array<std::uint64_t, 4> words{};
-    while (!bytes.empty()) {
-        const std::size_t count = std::min(bytes.size(), sizeof words);
-        if (count < sizeof words) words = {};
-        std::memcpy(words.data(), bytes.data(), count);
-        for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = (lanes[i] ^ words[i]) * prime;
-        bytes = bytes.subspan(count);
-    }
-    std::uint64_t sum = 0;
-    for (const std::uint64_t lane : lanes) sum = splitmix64_finalise(sum ^ lane);
-    return sum;
-}
+std::uint64_t sum_of(std::span<const std::byte> bytes) { return checksum_of(bytes, format_version); }
 
 std::uint64_t pixel_bytes(const half_resized& photo) { return photo.pixels.size() - resize_slack; }
 
@@ -97,7 +81,7 @@ struct pixel_file::record {
     std::uint64_t checksum = 0; // of all before
 
     [[nodiscard]] std::uint64_t right_checksum() const {
-        return checksum_of(std::as_bytes(std::span(this, 1)).first(sizeof(record) - sizeof checksum));
+        return sum_of(std::as_bytes(std::span(this, 1)).first(sizeof(record) - sizeof checksum));
     }
 };
 
@@ -157,7 +141,7 @@ std::optional<half_resized> pixel_file::find(const std::string& content) {
     }
     half_resized photo = half_resized_frame(found.width, found.height, options_.image_size);
     const std::span bytes = std::as_writable_bytes(std::span(photo.pixels)).first(pixel_bytes(photo));
-    if (read_all(file->get(), bytes, found.offset) && checksum_of(bytes) == found.checksum) return photo;
+    if (read_all(file->get(), bytes, found.offset) && sum_of(bytes) == found.checksum) return photo;
     const std::lock_guard lock(mutex_);
     entries_.erase(content);
     return {};
@@ -165,7 +149,7 @@ std::optional<half_resized> pixel_file::find(const std::string& content) {
 
 bool pixel_file::add(const std::string& content, const half_resized& photo) {
     const std::span bytes = std::as_bytes(std::span(photo.pixels)).first(pixel_bytes(photo));
-    entry added{.width = photo.width, .height = photo.height, .checksum = checksum_of(bytes), .wanted = true};
+    entry added{.width = photo.width, .height = photo.height, .checksum = sum_of(bytes), .wanted = true};
     std::shared_ptr<const descriptor> file;
     {
         const std::lock_guard lock(mutex_);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/checkpoint.hpp"
 
+#include "base/checksum.hpp"
 #include "base/errors.hpp"
 #include "model/model_file.hpp"
+#include "model/weights/tensor_layout.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -14,22 +17,21 @@ namespace petnet::train {
 namespace {
 
 constexpr const char* metadata_key = "petnet.checkpoint";
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 
-std::string to_text(const checkpoint_info& info) {
+nlohmann::json to_json(const checkpoint_info& info) {
     const training_position& p = info.position;
-    return nlohmann::json{{"version", format_version},
-                          {"phase", p.phase},
-                          {"epoch", p.epoch},
-                          {"step_in_epoch", p.step_in_epoch},
-                          {"step", p.step},
-                          // As the shortest text that reads back to the same bits; null where the loss is
-                          // not a number.
-                          {"train_loss_average", p.train_loss.average},
-                          {"train_loss_count", p.train_loss.count},
-                          {"identity", info.identity},
-                          {"metrics_bytes", info.metrics_bytes}}
-        .dump();
+    return {{"version", format_version},
+            {"phase", p.phase},
+            {"epoch", p.epoch},
+            {"step_in_epoch", p.step_in_epoch},
+            {"step", p.step},
+            // As the shortest text that reads back to the same bits; null where the loss is
+            // not a number.
+            {"train_loss_average", p.train_loss.average},
+            {"train_loss_count", p.train_loss.count},
+            {"identity", info.identity},
+            {"metrics_bytes", info.metrics_bytes}};
 }
 
 // Steps and bytes are counted in numbers that a double holds exactly; others stand in no file of petnet's.
@@ -48,9 +50,13 @@ double average_of(const nlohmann::json& value) {
     return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
 }
 
-checkpoint_info from_text(const std::string& text) {
-    const auto json = nlohmann::json::parse(text);
+checkpoint_info from_text(const std::string& text, std::span<const model::weight_tensor> tensors) {
+    auto json = nlohmann::json::parse(text);
     if (json.at("version") != format_version) throw std::runtime_error("another version");
+    const auto checksum = json.at("checksum").get<std::string>();
+    json.erase("checksum");
+    if (checkpoint_checksum(json.dump(), tensors) != checksum)
+        throw std::runtime_error("its checksum is wrong");
     checkpoint_info info;
     info.position = {.phase = counted<std::int64_t>(json, "phase"),
                      .epoch = counted<std::int64_t>(json, "epoch"),
@@ -73,9 +79,9 @@ checkpoint read_checkpoint(const std::filesystem::path& file) {
         throw input_error(file.string() +
                           " is a weight file but no checkpoint: start from it with --weights instead");
     try {
-        result.info = from_text(entry->second);
+        result.info = from_text(entry->second, result.state.tensors);
     } catch (const std::exception& e) {
-        throw input_error(file.string() + " is no checkpoint of this version of petnet: " + e.what());
+        throw input_error(file.string() + " is damaged, or of another version of petnet: " + e.what());
     }
     return result;
 }
@@ -95,7 +101,26 @@ void require_position(const training_position& at, const std::vector<training_ph
 
 void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,
                       const checkpoint_info& info) {
-    model::write_safetensors(file, tensors, {{metadata_key, to_text(info)}});
+    nlohmann::json json = to_json(info);
+    json["checksum"] = checkpoint_checksum(json.dump(), tensors);
+    model::write_safetensors(file, tensors, {{metadata_key, json.dump()}});
+}
+
+std::string checkpoint_checksum(const std::string& info, std::span<const model::weight_tensor> tensors) {
+    std::vector<const model::weight_tensor*> order;
+    for (const model::weight_tensor& tensor : tensors) order.push_back(&tensor);
+    std::ranges::sort(order, {}, &model::weight_tensor::name);
+    const auto of_text = [](const std::string& text, std::uint64_t seed) {
+        return checksum_of(std::as_bytes(std::span(text)), seed);
+    };
+    std::uint64_t sum = of_text(info, 0);
+    for (const model::weight_tensor* tensor : order) {
+        sum = of_text(fmt::format("{} {} {}", tensor->name, model::to_string(tensor->dtype),
+                                  model::extents_text(tensor->shape)),
+                      sum);
+        sum = checksum_of(tensor->bytes, sum);
+    }
+    return fmt::format("{:016x}", sum);
 }
 
 checkpoint_writer::checkpoint_writer(std::filesystem::path file) : file_(std::move(file)) {}

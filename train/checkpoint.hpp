@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of an unfinished run in one file, `checkpoint/state.safetensors`: the tensors of
-// model::collect_state with Adam's moments, and as metadata the position, the identity of the run and the
-// length of its metrics log.
+// model::collect_state with Adam's moments, and as metadata the position, the identity of the run, the length
+// of its metrics log, and a checksum over all of it.
 #pragma once
 
 #include "model/parameters.hpp"
@@ -30,8 +30,8 @@ struct checkpoint {
     model::weight_file state; // for model::restore_state
 };
 
-// input_error where the file is no checkpoint; what it says of its place is whole and not negative, but not
-// checked against any run.
+// input_error where the file is no checkpoint or is damaged; what it says of its place is whole and not
+// negative, but not checked against any run.
 [[nodiscard]] checkpoint read_checkpoint(const std::filesystem::path& file);
 
 // input_error naming `file`, where the position comes from, unless a run of these phases passes by it: their
@@ -42,6 +42,10 @@ void require_position(const training_position& at, const std::vector<training_ph
 // Replaces the file whole, so that a reader finds the old one or the new one; environment_error.
 void write_checkpoint(const std::filesystem::path& file, std::span<const model::weight_tensor> tensors,
                       const checkpoint_info& info);
+
+// The checksum that a checkpoint of these tensors has beside `info`, the rest of its metadata as JSON text.
+[[nodiscard]] std::string checkpoint_checksum(const std::string& info,
+                                              std::span<const model::weight_tensor> tensors);
 
 // Writes checkpoints behind the training's back: `write` returns at once, a thread brings the state to the
 // disk. A checkpoint that cannot be written is no reason to end a training: the failure waits to be asked

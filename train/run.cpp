@@ -83,6 +83,9 @@ run_result lead(const participant& self) {
 
     run_folder output(options.output, options.resume, identity);
 
+    if (output.damage())
+        listener.on_warning("the run in " + output.path().string() +
+                            " cannot be continued and begins anew: " + *output.damage());
     run_summary summary = summary_of(inputs, options);
     summary.output = output.path();
     summary.moved_to = output.moved_to();

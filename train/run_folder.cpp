@@ -24,9 +24,9 @@ namespace fs = std::filesystem;
 }
 
 // What a run leaves in its folder; anything else there is the user's.
-constexpr std::array<const char*, 7> run_entries{"run.json",          "metrics.jsonl", "valid.txt",
+constexpr std::array<const char*, 8> run_entries{"run.json",          "metrics.jsonl", "valid.txt",
                                                  "model.safetensors", "checkpoint",    "report.html",
-                                                 "training.svg"};
+                                                 "report.csv",        "training.svg"};
 
 bool is_run_entry(const std::string& name) {
     return std::ranges::any_of(run_entries, [&](const char* entry) { return name == entry; });
@@ -136,8 +136,9 @@ run_folder::run_folder(fs::path folder, const std::string& resume, std::string i
                 resumed_ = read_checkpoint(checkpoint_file());
                 resumed_from_ = checkpoint_file();
                 if (resumed_->info.identity != identity_) resumed_.reset();
-            } catch (const input_error&) {
+            } catch (const input_error& problem) {
                 resumed_.reset();
+                damage_ = problem.what();
             }
         }
         in_place = resumed_ || barely_begun(folder_, identity_);

@@ -32,7 +32,9 @@ class run_folder {
     // Makes the folder ready for a run of the given identity, a text that two runs share exactly when one may
     // continue the other:
     //   "auto"   an unfinished run of the same identity in it is continued, from its beginning where it has
-    //            no checkpoint yet; another run is moved to FOLDER.1 (.2, ...), which `moved_to` then names
+    //            no checkpoint yet; another run, and one whose checkpoint cannot be read, is moved to
+    //            FOLDER.1
+    //            (.2, ...), which `moved_to` then names
     //   "never"  any run in it is moved
     //   a file   that checkpoint is continued, any run in the folder is moved; input_error if it is no
     //            checkpoint or one of another identity
@@ -47,6 +49,10 @@ class run_folder {
     void forget_resumed() { resumed_.reset(); } // its tensors, once they are restored
     // Empty: nothing was moved.
     [[nodiscard]] const std::filesystem::path& moved_to() const { return moved_to_; }
+
+    // Why the checkpoint of a run that would have been continued could not be read. Nothing: there was none
+    // such.
+    [[nodiscard]] const std::optional<std::string>& damage() const { return damage_; }
 
     [[nodiscard]] std::filesystem::path model_file() const { return folder_ / "model.safetensors"; }
     [[nodiscard]] std::filesystem::path metrics_file() const { return folder_ / "metrics.jsonl"; }
@@ -66,6 +72,7 @@ class run_folder {
 
     std::filesystem::path folder_, moved_to_, resumed_from_;
     std::string identity_;
+    std::optional<std::string> damage_;
     std::optional<folder_lock> lock_;
     std::optional<checkpoint> resumed_;
 };

@@ -3,6 +3,7 @@
 // preemption_test.cpp.
 #include "model/weights/weight_file.hpp"
 #include "tests/app/folders.hpp"
+#include "train/checkpoint.hpp"
 
 #include <csignal>
 #include <thread>
@@ -103,13 +104,21 @@ TEST_F(resume, a_checkpoint_that_cannot_be_read_is_set_aside) {
     ASSERT_EQ(interrupted(words, "o", SIGTERM, 2).code, 143);
     const std::string state = content_of(at("o/checkpoint/state.safetensors"));
     int number = 0;
+    std::string overwritten = state;
+    overwritten.replace(state.size() / 2, 4, "\xff\xff\xff\x7f");
     for (const std::string& garbage :
-         {std::string("garbage"), std::string(), state.substr(0, state.size() / 2)}) {
+         {std::string("garbage"), std::string(), state.substr(0, state.size() / 2),
+          state.substr(0, state.size() - 1), overwritten}) {
         write("o/checkpoint/state.safetensors", garbage);
         const std::string moved = "o." + std::to_string(++number);
         const outcome result = interrupted(words, "o", SIGTERM, 2);
         EXPECT_EQ(result.code, 143) << result.err;
         EXPECT_NE(result.err.find("was moved to " + at(moved)), std::string::npos) << result.err;
+        EXPECT_NE(
+            result.err.find("Warning: the run in " + at("o") +
+                            " cannot be continued and begins anew: " + at("o/checkpoint/state.safetensors")),
+            std::string::npos)
+            << result.err;
         EXPECT_EQ(result.err.find("Resuming"), std::string::npos) << result.err;
         EXPECT_TRUE(content_of(at(moved + "/checkpoint/state.safetensors")) == garbage);
     }
@@ -174,6 +183,8 @@ TEST_F(resume, a_checkpoint_that_lies_about_its_place_is_refused) {
              {"epoch", -5}, {"step", info.at("step").get<std::int64_t>() + 1}}) {
         auto lie = info;
         lie[key] = value;
+        lie.erase("checksum");
+        lie["checksum"] = petnet::train::checkpoint_checksum(lie.dump(), state.tensors);
         petnet::model::write_safetensors(file, state.tensors, {{"petnet.checkpoint", lie.dump()}});
         arguments resumed = words; // named, it is no earlier run that may be set aside
         resumed.insert(resumed.end(), {"--resume", file.string()});

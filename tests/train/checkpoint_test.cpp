@@ -3,6 +3,7 @@
 #include "train/checkpoint.hpp"
 
 #include "base/errors.hpp"
+#include "base/files.hpp"
 
 #include <array>
 #include <cmath>
@@ -37,6 +38,11 @@ class checkpoint_test : public ::testing::Test {
     void write(const checkpoint_info& info) const { write_checkpoint(file_, tensors(), info); }
     void write(const std::string& info) const {
         model::write_safetensors(file_, tensors(), {{"petnet.checkpoint", info}});
+    }
+    // With the checksum that belongs to it.
+    void write_sealed(nlohmann::json info) const {
+        info["checksum"] = checkpoint_checksum(info.dump(), tensors());
+        write(info.dump());
     }
     [[nodiscard]] const fs::path& file() const { return file_; }
 
@@ -84,10 +90,13 @@ TEST_F(checkpoint_test, comes_back) {
 
 TEST_F(checkpoint_test, what_petnet_does_not_write_is_refused) {
     write(within());
-    const auto info = nlohmann::json::parse(read_checkpoint(file()).state.metadata.at("petnet.checkpoint"));
+    auto info = nlohmann::json::parse(read_checkpoint(file()).state.metadata.at("petnet.checkpoint"));
+    info.erase("checksum");
+    write_sealed(info);
+    EXPECT_NO_THROW(static_cast<void>(read_checkpoint(file())));
     const std::uint64_t beyond = std::uint64_t{1} << 63;
     for (const auto& [key, value] :
-         std::vector<std::pair<const char*, nlohmann::json>>{{"version", 2},
+         std::vector<std::pair<const char*, nlohmann::json>>{{"version", 1},
                                                              {"phase", -1},
                                                              {"epoch", -5},
                                                              {"epoch", std::int64_t{1} << 62},
@@ -105,16 +114,33 @@ TEST_F(checkpoint_test, what_petnet_does_not_write_is_refused) {
         SCOPED_TRACE(std::string(key) + ' ' + value.dump());
         auto lie = info;
         lie[key] = value;
-        write(lie.dump());
+        write_sealed(lie);
         EXPECT_THAT([&] { static_cast<void>(read_checkpoint(file())); },
-                    ThrowsMessage<input_error>(HasSubstr(file().string() + " is no checkpoint")));
+                    ThrowsMessage<input_error>(HasSubstr(file().string() + " is damaged, or of another")));
         lie.erase(key);
-        write(lie.dump());
+        write_sealed(lie);
         EXPECT_THROW(static_cast<void>(read_checkpoint(file())), input_error) << "without it";
     }
+    write(info.dump());
+    EXPECT_THROW(static_cast<void>(read_checkpoint(file())), input_error) << "without a checksum";
     for (const char* text : {"", "{", "[]", "null"}) {
         write(std::string(text));
         EXPECT_THROW(static_cast<void>(read_checkpoint(file())), input_error) << text;
+    }
+}
+
+TEST_F(checkpoint_test, any_changed_byte_is_noticed) {
+    checkpoint_info info = within();
+    info.position.train_loss.average = 0.5; // no digit of it goes without changing the number
+    write(info);
+    const std::vector<std::byte> bytes = read_file(file(), 100'000);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        std::vector<std::byte> changed = bytes;
+        changed[i] ^= std::byte{1};
+        if (changed[i] == std::byte{' '} || bytes[i] == std::byte{' '})
+            continue; // between the header's parts
+        write_file_atomically(file(), [&](const byte_sink& sink) { sink(changed); });
+        EXPECT_THROW(static_cast<void>(read_checkpoint(file())), input_error) << "byte " << i;
     }
 }
 
