@@ -3,6 +3,7 @@
 #include "base/cache_folder.hpp"
 #include "base/errors.hpp"
 #include "base/version.hpp"
+#include "data/decode.hpp"
 #include "data/fetch.hpp"
 #include "kernels/backend.hpp"
 #include "train/places.hpp"
@@ -40,6 +41,7 @@ void run_doctor() {
         show("device " + status.name, (status.available ? "" : "not available: ") + status.text);
     const auto automatic = kernels::make_backend("auto");
     show("auto takes", fmt::format("{}, {}", automatic->name(), kernels::name_of(automatic->fastest())));
+    show("photographs", std::string(data::image_formats));
     show("embedded sample", sample());
     for (const data::fetch_item& item : data::fetch_items()) {
         const auto place = data::fetched(item, cache_folder());

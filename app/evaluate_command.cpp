@@ -124,7 +124,7 @@ void write_report(const evaluate_arguments& arguments, const infer::classifier& 
                     {"augmented at test time", arguments.options.tta ? "yes" : "no"}}},
                   {"Environment",
                    {{"petnet", version()}, {"device", model.device()}, {"precision", model.precision()}}}}};
-    write_file_atomically(arguments.report, report::html_of(page));
+    report::write_report(arguments.report, page);
 }
 
 // Where something says which photographs validate, only those: models train on the rest.

@@ -23,6 +23,7 @@ struct rgb_image {
 enum class image_format : std::uint8_t { none, jpeg, png, gif, bmp, webp, tiff };
 
 // What is said of a file that is none of them.
+inline constexpr std::string_view image_formats = "JPEG, PNG, GIF, BMP, WebP, TIFF"; // that this build reads
 inline constexpr std::string_view no_image = "not a JPEG, PNG, GIF, BMP, WebP or TIFF image";
 
 // What the first bytes (16 suffice) say the file is.

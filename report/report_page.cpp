@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/report_page.hpp"
 
+#include "base/files.hpp"
 #include "report/confusion_chart.hpp"
+#include "report/confusion_table.hpp"
 #include "report/markup.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
 #include <span>
 #include <string_view>
 
@@ -99,8 +103,10 @@ line_chart calibration_chart(const evaluation& e) {
             .marks = {}};
 }
 
+bool shows_all(const evaluation& e) { return e.classes.size() <= most_classes_shown; }
+
 std::string confused(const evaluation& e) {
-    constexpr std::size_t most = 10;
+    const std::size_t most = shows_all(e) ? 10 : most_classes_shown;
     const std::vector<confused_pair> pairs = most_confused(e, most);
     if (pairs.empty()) return "";
     std::string html = "<h2>Confused most</h2>\n<div class=\"wide\"><table class=\"pairs\">\n"
@@ -112,10 +118,25 @@ std::string confused(const evaluation& e) {
     return html + "</table></div>\n";
 }
 
+// All of them, or those of the smallest recall. Classes without photographs have none, and come last.
+std::vector<std::size_t> classes_shown(const evaluation& e) {
+    std::vector<std::size_t> shown(e.classes.size());
+    std::iota(shown.begin(), shown.end(), std::size_t{0});
+    if (shows_all(e)) return shown;
+    std::ranges::stable_sort(shown, {}, [&](std::size_t c) {
+        const double recall = e.of_class[c].recall();
+        return std::isnan(recall) ? 2 : recall;
+    });
+    shown.resize(most_classes_shown);
+    return shown;
+}
+
 std::string classes(const evaluation& e) {
-    std::string html = "<h2>Classes</h2>\n<div class=\"wide\"><table>\n"
-                       "<tr><th>class</th><th>photographs</th><th>precision</th><th>recall</th></tr>\n";
-    for (std::size_t c = 0; c < e.classes.size(); ++c)
+    std::string html =
+        fmt::format("<h2>{}</h2>\n<div class=\"wide\"><table>\n"
+                    "<tr><th>class</th><th>photographs</th><th>precision</th><th>recall</th></tr>\n",
+                    shows_all(e) ? "Classes" : "Classes found least often");
+    for (const std::size_t c : classes_shown(e))
         html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", escaped(e.classes[c]),
                             e.of_class[c].photographs, percent(e.of_class[c].precision()),
                             percent(e.of_class[c].recall()));
@@ -159,7 +180,7 @@ std::string facts(const std::vector<fact_list>& lists) {
 
 } // namespace
 
-std::string html_of(const report_page& page) {
+std::string html_of(const report_page& page, const std::string& table) {
     std::string html =
         fmt::format("<!doctype html>\n<html lang=\"en\">\n<head>\n<title>{0}</title>\n{1}</head>\n"
                     "<body>\n<h1>{0}</h1>\n<p class=\"subtitle\">{2}</p>\n",
@@ -171,12 +192,22 @@ std::string html_of(const report_page& page) {
     for (const line_chart& chart : charts) html += svg_of(chart);
     html += "</div>\n";
     if (page.answers) {
-        html += "<h2>Confusion matrix</h2>\n<div class=\"wide\">" + svg_of_confusion(*page.answers) +
+        html += "<h2>Confusion matrix</h2>\n<div class=\"wide\">" +
+                (shows_all(*page.answers) ? svg_of_confusion(*page.answers)
+                                          : fmt::format("<p>The whole matrix of {} classes is in {}.</p>",
+                                                        page.answers->classes.size(), escaped(table))) +
                 "</div>\n" + confused(*page.answers);
         if (!page.top_losses.empty()) html += pictures(page.top_losses, *page.answers);
         html += classes(*page.answers);
     }
     return html + facts(page.facts) + "</body>\n</html>\n";
+}
+
+void write_report(const std::filesystem::path& file, const report_page& page) {
+    const std::filesystem::path table = std::filesystem::path(file).replace_extension(".csv");
+    if (page.answers && !shows_all(*page.answers))
+        write_file_atomically(table, csv_of_confusion(*page.answers));
+    write_file_atomically(file, html_of(page, table.filename().string()));
 }
 
 } // namespace petnet::report

@@ -7,6 +7,8 @@
 #include "report/svg_chart.hpp"
 #include "report/top_losses.hpp"
 
+#include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,7 +30,16 @@ struct report_page {
     std::vector<fact_list> facts;
 };
 
-// Texts are UTF-8 and may hold anything: they are escaped.
-[[nodiscard]] std::string html_of(const report_page& page);
+// The most classes that a page shows one by one. Of more it shows the pairs confused most and the classes
+// answered worst, so that its size does not grow with the square of the classes.
+inline constexpr std::size_t most_classes_shown = 50;
+
+// Texts are UTF-8 and may hold anything: they are escaped. `table`: the file that has what is not shown,
+// beside the page.
+[[nodiscard]] std::string html_of(const report_page& page, const std::string& table = "report.csv");
+
+// The page as `file`; where it does not show all classes, the whole confusion matrix beside it, as `file`
+// with the extension .csv. environment_error.
+void write_report(const std::filesystem::path& file, const report_page& page);
 
 } // namespace petnet::report

@@ -134,7 +134,7 @@ void write_run_report(const std::filesystem::path& folder, const json& record,
         page.top_losses = report::top_losses(answered, pictured,
                                              [&](std::size_t i) { return photos.photo(answers[i].photo); });
     }
-    write_file_atomically(folder / "report.html", report::html_of(page));
+    report::write_report(folder / "report.html", page);
 }
 
 } // namespace petnet::train

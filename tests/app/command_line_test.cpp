@@ -260,7 +260,8 @@ TEST_F(command_line, answers) {
     EXPECT_TRUE(version.out.starts_with("petnet ") && lines_of(version.out).size() == 1) << version.out;
     const outcome doctor = run({"doctor"});
     EXPECT_EQ(doctor.code, 0) << doctor.err;
-    for (const char* part : {"device cpu", "device cuda", "device reference", "memory", "embedded sample"})
+    for (const char* part : {"JPEG, PNG, GIF, BMP, WebP, TIFF", "device cpu", "device cuda",
+                             "device reference", "memory", "embedded sample"})
         EXPECT_NE(doctor.out.find(part), std::string::npos) << part;
     EXPECT_TRUE(std::regex_search(doctor.out, std::regex("device reference-double +plain loops")))
         << doctor.out;

@@ -3,10 +3,14 @@
 #include "report/report_page.hpp"
 
 #include "data/decode.hpp"
+#include "report/confusion_table.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <regex>
+#include <unistd.h>
 
 using namespace petnet;
 using namespace petnet::report;
@@ -78,6 +82,43 @@ TEST(report_page, is_whole_and_escaped_and_stands_alone) {
     report_page bare = sample();
     bare.answers.reset();
     EXPECT_EQ(html_of(bare).find("Confusion"), std::string::npos);
+}
+
+// Each of `count` classes has a photograph that is right and one that is taken for the next class.
+evaluation many_classes(std::size_t count) {
+    std::vector<std::string> names;
+    std::vector<answered_photo> photos;
+    for (std::size_t c = 0; c < count; ++c) {
+        names.push_back("class, \"" + std::string(200, 'n') + "\" " + std::to_string(c));
+        for (const std::size_t answer : {c, (c + 1) % count}) {
+            std::vector<float> logits(count, 0);
+            logits[answer] = 1;
+            photos.push_back({"a.jpg", static_cast<std::int32_t>(c), logits});
+        }
+    }
+    return evaluate(names, photos);
+}
+
+TEST(report_page, of_many_classes_is_bounded_and_has_a_table_beside_it) {
+    const std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / ("petnet_report_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder);
+    report_page page = sample();
+    for (const std::size_t count : {most_classes_shown, most_classes_shown + 1, std::size_t{1500}}) {
+        page.answers = many_classes(count);
+        write_report(folder / "report.html", page);
+        EXPECT_LT(std::filesystem::file_size(folder / "report.html"), 2'000'000U) << count;
+        EXPECT_EQ(std::filesystem::exists(folder / "report.csv"), count > most_classes_shown) << count;
+    }
+    const std::string csv = csv_of_confusion(*page.answers),
+                      name = "\"class, \"\"" + std::string(200, 'n') + "\"\" ";
+    EXPECT_TRUE(csv.starts_with("is,was_taken_for,photographs\n" + name + "0\"," + name + "0\",1\n" + name +
+                                "0\"," + name + "1\",1\n"));
+    EXPECT_EQ(std::ranges::count(csv, '\n'), 1 + 2 * 1500);
+    const std::string html = html_of(page);
+    EXPECT_NE(html.find("The whole matrix of 1500 classes is in report.csv."), std::string::npos);
+    EXPECT_NE(html.find("Classes found least often"), std::string::npos);
+    std::filesystem::remove_all(folder);
 }
 
 } // namespace
