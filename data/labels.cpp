@@ -184,8 +184,8 @@ labelled_photos label_by_table(dataset_folder& set, const std::filesystem::path&
     table_labels table = read_label_table(set.photographs, file, how.columns);
     labelled_photos result{.labels = number(set.photographs, table.of_photo, how.rule, known),
                            .validates = std::move(table.validates),
-                           .broken = std::move(table.broken),
-                           .warnings = {}};
+                           .warnings = {},
+                           .broken = std::move(table.broken)};
     if (table.not_listed > 0)
         result.warnings.push_back(std::to_string(table.not_listed) + " photographs are not in " +
                                   file.string() + " and are left alone");
@@ -206,8 +206,8 @@ labelled_photos label_dataset(dataset_folder& set, const std::filesystem::path& 
     labelled_photos result{.labels =
                                number(set.photographs, labels_of(set.photographs, rule), how.rule, known),
                            .validates = {},
-                           .broken = {},
-                           .warnings = {}};
+                           .warnings = {},
+                           .broken = {}};
     const std::string root = root_of(set.photographs);
     for (const broken_photo& photo : set.photographs.broken)
         if (const label found = rule.label_of(photo.name, root))

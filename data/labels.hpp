@@ -23,9 +23,8 @@ class label_rule {
     //   breed      the file name up to the last '_' that is followed by digits and an extension
     //              (fastai's r'^(.*)_\d+.jpg$', whatever the extension)
     //   folder     the name of the folder the file lies in
-    //   regex=RE   the first group of the ECMAScript expression RE searched for in the file name; in the
-    //   whole
-    //              path where RE has a '/' (fastai's from_path_re)
+    //   regex=RE   the first group of the ECMAScript expression RE, searched for in the file name, or in the
+    //              whole path where RE has a '/' (fastai's from_path_re)
     // usage_error: anything else, an RE that is malformed, has no group, is longer than 1000 bytes or needs
     // backtracking (a reference to a group).
     [[nodiscard]] static label_rule parse(std::string_view text);
@@ -65,10 +64,10 @@ struct labelling {
 
 struct labelled_photos {
     photo_labels labels;
-    std::vector<bool> validates; // what the table says of each photograph; empty where it does not
-    std::vector<table_labels::broken_row>
-        broken;                        // of the photographs that are broken, where a label fits them
+    std::vector<bool> validates;       // what the table says of each photograph; empty where it does not
     std::vector<std::string> warnings; // a line each
+    // The photographs that are broken and have a label.
+    std::vector<table_labels::broken_row> broken;
 };
 
 // Labels the photographs of the set in `folder`; a table takes those that it does not name out of it. With

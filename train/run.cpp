@@ -65,7 +65,8 @@ train_options decided(train_options options, const training_inputs& inputs) {
 
 std::string identity_of(const training_inputs& inputs, const train_options& options) {
     return identity_of(decided(options, inputs), std::string(kernels::name_of(inputs.activations)),
-                       inputs.weights_hash + inputs.weights_key, inputs.photos->folder(), inputs.split);
+                       inputs.weights_hash + inputs.weights_key, inputs.photos->folder(), inputs.labels,
+                       inputs.split);
 }
 
 // All that ranks must have in common.

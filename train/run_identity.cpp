@@ -47,12 +47,14 @@ nlohmann::json options_json(const train_options& o) {
 
 std::string identity_of(const train_options& options, const std::string& precision,
                         const std::string& weights, const data::image_folder& folder,
-                        const data::photo_split& split) {
+                        const data::photo_labels& labels, const data::photo_split& split) {
     nlohmann::json deciding = options_json(options);
-    for (const char* free :
-         {"data", "weights", "split", "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
+    for (const char* free : {"data", "weights", "file_column", "label_column", "valid_column", "split",
+                             "valid_list", "threads", "output", "checkpoint_minutes", "logs"})
         deciding.erase(free);
     deciding["precision"] = precision;
+    deciding["classes"] = labels.class_names;
+    deciding["classes_of_photographs"] = sha256(std::as_bytes(std::span(labels.of_photo)));
     std::string validation;
     for (const std::size_t index : split.valid) validation += folder.photos[index].name + "\n";
     const std::string text = deciding.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "data/image_folder.hpp"
+#include "data/labels.hpp"
 #include "data/split.hpp"
 #include "train/options.hpp"
 
@@ -18,10 +19,10 @@ namespace petnet::train {
 
 // A hash of everything that decides what is learned, and of nothing that does not: a continued run may have
 // other threads, and its folders may be mounted elsewhere. `precision` is the one chosen: "auto" may choose
-// another one on another machine. `weights` is the hash of their file, and the
-// key of the set in it that was named.
+// another one on another machine. `weights` is the hash of their file, and the key of the set in it that was
+// named. The labels themselves count, not the file of a table that they come from.
 [[nodiscard]] std::string identity_of(const train_options& options, const std::string& precision,
                                       const std::string& weights, const data::image_folder& folder,
-                                      const data::photo_split& split);
+                                      const data::photo_labels& labels, const data::photo_split& split);
 
 } // namespace petnet::train

@@ -120,6 +120,14 @@ TEST_F(data_sets, labels_come_from_a_table) {
     arguments shown{"inspect", at("d")};
     shown.insert(shown.end(), table.begin(), table.end());
     EXPECT_THAT(run(shown).out, HasSubstr("2 classes by --labels csv=labels.csv"));
+    // Other labels in the same table are another run.
+    std::string changed = content_of(at("d/labels.csv"));
+    changed.replace(changed.find("IMG_0.jpg,x"), 11, "IMG_0.jpg,y");
+    write("d/labels.csv", changed);
+    arguments again = table;
+    again.insert(again.end(), {"--epochs", "0"});
+    run_to_first_step(training(at("d"), "p", again), "p");
+    EXPECT_NE(record_of("p").at("identity"), record_of("o").at("identity"));
     EXPECT_TRUE(refused(trained({"--labels", "csv=none.csv"}), 3, {"none.csv"}));
     EXPECT_TRUE(refused(trained({"--labels", "folder", "--file-column", "1"}), 2, {"csv=FILE"}));
 }
